@@ -1,0 +1,43 @@
+"""The ``ratewise`` command: one file per noun. Nothing heavy is imported before it is used."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from typing import Annotated
+
+import typer
+
+from ratewise.cli import codec, data, store, study
+
+app = typer.Typer(
+    name="ratewise",
+    help="What compression costs a vision model, and how to win it back.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.add_typer(codec.app, name="codec", help="Encode, decode and measure images with a codec.")
+app.add_typer(store.app, name="store", help="Compress folders and data sets to real bitstreams.")
+app.add_typer(study.app, name="study", help="Measure what each bit buys a model.")
+app.add_typer(data.app, name="data", help="The data sets that ratewise reads.")
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"ratewise {version('ratewise')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    show_version: Annotated[
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Print it."),
+    ] = False,
+) -> None:
+    """Options of the program itself."""
+
+
+def main() -> None:
+    """Entry point of the ``ratewise`` command."""
+    app()

@@ -1,0 +1,72 @@
+"""What a codec is: the protocol that Pillow's formats, BPG and learned codecs all keep."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+from ratewise.images import Image
+
+
+@dataclass(frozen=True)
+class OperatingPoint:
+    """The setting that trades rate for quality: its name, range and direction.
+
+    ``higher_is_better`` says whether a larger value means more bytes and a better picture
+    (JPEG's quality) or fewer and a worse one (JPEG 2000's ratio, BPG's QP).
+    """
+
+    name: str
+    minimum: float
+    maximum: float
+    higher_is_better: bool
+    integer: bool = True
+
+
+@runtime_checkable
+class Codec(Protocol):
+    """A still-image codec with immutable settings.
+
+    ``encode`` takes ``uint8 (H, W, 3)`` RGB and gives the bytes of a complete file; ``decode``
+    gives the image back. Both raise :class:`ratewise.errors.CodecError` where they cannot.
+    """
+
+    @property
+    def name(self) -> str:
+        """The codec's name, as before the colon of a spec: ``jpeg``."""
+
+    @property
+    def suffix(self) -> str:
+        """The file name ending of its bitstreams, with the dot: ``.jpg``."""
+
+    @property
+    def spec(self) -> str:
+        """The one spelling of this codec: its operating point, and what differs from default."""
+
+    @property
+    def versions(self) -> Mapping[str, str]:
+        """The libraries that decide its bytes, with their versions."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Hex digest of spec, library versions and weights: equal means equal bytes."""
+
+    @property
+    def operating_point(self) -> OperatingPoint | None:
+        """The setting that trades rate for quality; None for a codec that has none (PNG)."""
+
+    def encode(self, image: Image) -> bytes:
+        """The bytes of a complete file that holds ``image``."""
+
+    def decode(self, data: bytes) -> Image:
+        """The image in ``data``, which must be of this codec's format."""
+
+    def encode_batch(self, images: Sequence[Image]) -> list[bytes]:
+        """``encode`` of each image."""
+
+    def decode_batch(self, data: Sequence[bytes]) -> list[Image]:
+        """``decode`` of each byte string."""
+
+    def parts(self, data: bytes) -> dict[str, int]:
+        """Named byte counts that add up to ``len(data)``."""
