@@ -1,12 +1,160 @@
-"""``ratewise data``."""
+"""``ratewise data``: which data sets there are, and whether one is sound."""
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
 import typer
+
+from ratewise.cli.support import (
+    JsonOption,
+    QuietOption,
+    WorkersOption,
+    fail,
+    friendly_errors,
+    print_json,
+    print_table,
+)
+from ratewise.errors import InputError
+
+if TYPE_CHECKING:
+    from ratewise.data.classes import Classes
+    from ratewise.data.dataset import Dataset, SplitCheck
 
 app = typer.Typer(no_args_is_help=True)
 
+_NamedOption = Annotated[str, typer.Option(help="Data set: see `ratewise data list`.")]
 
-@app.callback()
-def _noun() -> None:
-    """Placeholder until the noun's commands are written."""
+
+@app.command("list")
+def list_datasets(json: JsonOption = False) -> None:
+    """The data sets that ratewise reads, and their options.
+
+    Example:
+
+      ratewise data list
+    """
+    with friendly_errors():
+        from ratewise.data.datasets import describe, names
+
+        facts = {name: describe(name) for name in names()}
+        if json:
+            print_json([{"name": n, "about": a, "options": o} for n, (a, o) in facts.items()])
+            return
+        for name, (about, options) in facts.items():
+            print(f"{name}: {about}")
+            for key, meaning in options.items():
+                print(f"    {key:<12} {meaning}")
+
+
+@app.command()
+def check(
+    path: Annotated[Path, typer.Argument(help="Root of the data set (- for a generated one).")],
+    data: _NamedOption,
+    option: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="Option of the data set, KEY=VALUE; may be repeated."),
+    ] = None,
+    workers: WorkersOption = 0,
+    quiet: QuietOption = False,
+    json: JsonOption = False,
+) -> None:
+    """Read every mask and every image's header; count, and name every problem.
+
+    Exit code 1 if there are problems.
+
+    Examples:
+
+      ratewise data check camvid/ --data camvid
+
+      ratewise data check photos/ --data folder --set images=jpg --set masks=labels
+    """
+    with friendly_errors():
+        from ratewise.data.dataset import inspect_split
+        from ratewise.execution import Resources
+
+        dataset = open_named(data, None if str(path) == "-" else path, option or [])
+        checks = [
+            inspect_split(dataset, split, resources=Resources(workers), quiet=quiet)
+            for split in dataset.splits
+        ]
+        problems = [problem for found in checks for problem in found.problems]
+        if json:
+            print_json(_as_json(dataset, checks))
+        else:
+            _print_checks(dataset, checks)
+        if problems:
+            for problem in problems:
+                print(problem, file=sys.stderr)
+            fail(f"{path}: {len(problems)} problems", code=1)
+
+
+def open_named(name: str, root: Path | None, options: list[str]) -> Dataset:
+    """The data set of a name, a root as typed and ``KEY=VALUE`` options."""
+    import yaml
+
+    from ratewise.data.datasets import dataset_settings, open_dataset
+
+    value: dict[str, Any] = {"name": name}
+    if root is not None and name != "streets":
+        value["root"] = str(root)
+    for option in options:
+        key, equals, text = option.partition("=")
+        if not equals:
+            raise InputError(f"--set {option!r}: must be KEY=VALUE")
+        try:
+            value[key] = yaml.safe_load(text)
+        except yaml.YAMLError:
+            raise InputError(f"--set {option!r}: the value cannot be read as YAML") from None
+    return open_dataset(dataset_settings(value), Path())
+
+
+def _as_json(dataset: Dataset, checks: list[SplitCheck]) -> dict[str, Any]:
+    return {
+        "name": dataset.name,
+        "classes": list(dataset.classes.names) if dataset.classes else None,
+        "splits": [
+            {
+                "split": found.split,
+                "images": found.images,
+                "masks": found.masks,
+                "sizes": {f"{w}x{h}": n for (w, h), n in found.sizes.most_common()},
+                "class_pixels": None
+                if found.class_pixels is None
+                else [int(count) for count in found.class_pixels[:-1]],
+                "ignored_pixels": None
+                if found.class_pixels is None
+                else int(found.class_pixels[-1]),
+                "problems": found.problems,
+            }
+            for found in checks
+        ],
+    }
+
+
+def _print_checks(dataset: Dataset, checks: list[SplitCheck]) -> None:
+    rows = []
+    for found in checks:
+        sizes = ", ".join(f"{w}x{h} ({n})" for (w, h), n in found.sizes.most_common(3))
+        more = len(found.sizes) - 3
+        sizes += f", {more} more" if more > 0 else ""
+        counts = (found.images, found.masks, len(found.problems))
+        rows.append([found.split, *(str(count) for count in counts), sizes])
+    print_table(dataset.name, ["split", "images", "masks", "problems", "sizes"], rows)
+    if dataset.classes is not None:
+        _print_shares(dataset.classes, checks)
+
+
+def _print_shares(classes: Classes, checks: list[SplitCheck]) -> None:
+    labelled = [found for found in checks if found.class_pixels is not None and found.masks]
+    rows = []
+    for index, name in enumerate([*classes.names, "(ignored)"]):
+        shares = [
+            100 * found.class_pixels[index] / max(1, found.class_pixels.sum())
+            for found in labelled
+            if found.class_pixels is not None
+        ]
+        rows.append([name, *(f"{share:.2f}%" for share in shares)])
+    print_table("share of pixels", ["class", *(found.split for found in labelled)], rows)

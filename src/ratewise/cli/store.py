@@ -1,12 +1,230 @@
-"""``ratewise store``."""
+"""``ratewise store``: compress, decompress, info, verify."""
 
 from __future__ import annotations
 
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
 import typer
+
+from ratewise.cli.support import (
+    JsonOption,
+    QuietOption,
+    WorkersOption,
+    fail,
+    friendly_errors,
+    print_json,
+)
+from ratewise.errors import InputError
+
+if TYPE_CHECKING:
+    from ratewise.data.prepare import PrepareSettings
+    from ratewise.data.sources import Source
 
 app = typer.Typer(no_args_is_help=True)
 
+_StorePath = Annotated[Path, typer.Argument(metavar="STORE", help="Folder of a store.")]
+_GENERATED = "-"
 
-@app.callback()
-def _noun() -> None:
-    """Placeholder until the noun's commands are written."""
+
+@app.command()
+def compress(
+    src: Annotated[
+        Path,
+        typer.Argument(
+            help="Folder of images, a store, or the root of a data set (- for a generated one)."
+        ),
+    ],
+    dst: Annotated[Path, typer.Argument(help="Folder of the new store.")],
+    codec: Annotated[str, typer.Option(help="Codec spec, such as jpeg:quality=10.")],
+    data: Annotated[str | None, typer.Option(help="Data set: see `ratewise data list`.")] = None,
+    split: Annotated[str | None, typer.Option(help="Split of the data set.")] = None,
+    option: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="Option of the data set, KEY=VALUE; may be repeated."),
+    ] = None,
+    resize: Annotated[str | None, typer.Option(help="Resize first, WIDTHxHEIGHT.")] = None,
+    short_side: Annotated[int | None, typer.Option(help="Resize the short side first.")] = None,
+    crop: Annotated[str | None, typer.Option(help="Then crop the centre, WIDTHxHEIGHT.")] = None,
+    tile: Annotated[str | None, typer.Option(help="Then cut into tiles, WIDTHxHEIGHT.")] = None,
+    workers: WorkersOption = 0,
+    quiet: QuietOption = False,
+    json: JsonOption = False,
+) -> None:
+    """Compress a folder of images, or a split of a data set, to real bitstreams.
+
+    The store has the tree of the source. Interrupted and run again, it goes on. Exit code 1: some
+    images could not be read (they are in failures.csv), all others are done.
+
+    Examples:
+
+      ratewise store compress photos/ photos-j10/ --codec jpeg:quality=10
+
+      ratewise store compress camvid/ out/ --data camvid --split val --codec webp:quality=20
+      --resize 240x180
+
+      ratewise store compress - out/ --data streets --split train --set train=50 --codec png
+    """
+    with friendly_errors():
+        from ratewise.data.compress import compress_store
+        from ratewise.execution import Resources
+
+        settings = _prepare_settings(resize, short_side, crop, tile)
+        source = _source(src, data, split, option or [], settings)
+        summary = compress_store(source, dst, codec, resources=Resources(workers), quiet=quiet)
+        if json:
+            print_json({**asdict(summary), "bpp": summary.bpp, "path": str(dst)})
+        else:
+            print(
+                f"{dst}: {summary.images} images, {_size(summary.bytes)} "
+                f"(from {_size(summary.source_bytes)}), {summary.bpp:.3f} bpp; "
+                f"{summary.done} done now, {summary.skipped} were there, {summary.failed} failed"
+            )
+        if summary.failed:
+            fail(
+                f"{summary.failed} images could not be compressed; see {dst / 'failures.csv'}",
+                code=1,
+            )
+
+
+@app.command()
+def decompress(
+    src: _StorePath,
+    dst: Annotated[Path, typer.Argument(help="Folder for the PNG images.")],
+    workers: WorkersOption = 0,
+    quiet: QuietOption = False,
+    json: JsonOption = False,
+) -> None:
+    """Decode a store to PNG images in the same tree, with its masks.
+
+    Example:
+
+      ratewise store decompress photos-j10/ photos-decoded/
+    """
+    with friendly_errors():
+        from ratewise.data.decompress import decompress_store
+        from ratewise.data.store import open_store
+        from ratewise.execution import Resources
+
+        summary = decompress_store(open_store(src), dst, resources=Resources(workers), quiet=quiet)
+        if json:
+            print_json({**asdict(summary), "path": str(dst)})
+        else:
+            print(f"{dst}: {summary.done} images decoded, {summary.skipped} were there")
+        if summary.failures:
+            _name_problems(summary.failures)
+            fail(f"{len(summary.failures)} images could not be decoded", code=1)
+
+
+@app.command()
+def info(path: _StorePath, json: JsonOption = False) -> None:
+    """What is in a store: codec, images, bytes, rate, quality.
+
+    Example:
+
+      ratewise store info photos-j10/
+    """
+    with friendly_errors():
+        from ratewise.data.store import open_store, store_info
+
+        facts = store_info(open_store(path))
+        if json:
+            print_json(facts)
+            return
+        for key, value in _lines(facts):
+            print(f"{key:<10} {value}")
+
+
+@app.command()
+def verify(
+    path: _StorePath,
+    decode: Annotated[bool, typer.Option("--decode", help="Decode every image too.")] = False,
+    workers: WorkersOption = 0,
+    quiet: QuietOption = False,
+    json: JsonOption = False,
+) -> None:
+    """Check every file of a store against its checksum; exit code 1 if something is wrong.
+
+    Example:
+
+      ratewise store verify photos-j10/ --decode
+    """
+    with friendly_errors():
+        from ratewise.data.store import open_store, verify_store
+        from ratewise.execution import Resources
+
+        store = open_store(path)
+        problems = verify_store(store, decode=decode, resources=Resources(workers), quiet=quiet)
+        if json:
+            print_json({"path": str(path), "images": len(store), "problems": problems})
+        elif not problems:
+            print(f"{path}: all {len(store)} images are intact")
+        if problems:
+            _name_problems(problems)
+            fail(f"{path}: {len(problems)} problems", code=1)
+
+
+def _source(
+    src: Path, data: str | None, split: str | None, options: list[str], prepare: PrepareSettings
+) -> Source:
+    from ratewise.data.sources import DatasetSource, FolderSource, StoreSource
+    from ratewise.data.store import is_store, open_store
+
+    if data is None:
+        if split or options:
+            raise InputError("--split and --set need --data")
+        if is_store(src):
+            return StoreSource(open_store(src), prepare)
+        return FolderSource(src, prepare)
+    from ratewise.cli.data import open_named
+
+    dataset = open_named(data, None if str(src) == _GENERATED else src, options)
+    if split is None:
+        raise InputError(f"--split is missing (allowed: {', '.join(dataset.splits)})")
+    return DatasetSource(dataset, split, prepare)
+
+
+def _prepare_settings(
+    resize: str | None, short_side: int | None, crop: str | None, tile: str | None
+) -> PrepareSettings:
+    from ratewise.data.prepare import PrepareSettings
+    from ratewise.validation import validate
+
+    sizes = {"resize": resize, "crop": crop, "tile": tile}
+    value: dict[str, Any] = {key: _pair(key, text) for key, text in sizes.items() if text}
+    if short_side is not None:
+        value["short_side"] = short_side
+    return validate(PrepareSettings, value, "prepare")
+
+
+def _pair(key: str, text: str) -> tuple[int, int]:
+    width, _, height = text.lower().partition("x")
+    if not (width.isdecimal() and height.isdecimal()):
+        raise InputError(f"--{key} = {text!r}: must be WIDTHxHEIGHT, such as 240x180")
+    return int(width), int(height)
+
+
+def _lines(facts: dict[str, Any]) -> list[tuple[str, str]]:
+    psnr = facts["mean_psnr"]
+    versions = ", ".join(f"{name} {value}" for name, value in facts["versions"].items())
+    return [
+        ("codec", f"{facts['codec']} ({versions})" if versions else facts["codec"]),
+        ("images", f"{facts['images']} ({facts['masks']} with masks, {facts['failed']} failed)"),
+        ("sizes", ", ".join(f"{size} ({n})" for size, n in list(facts["sizes"].items())[:5])),
+        ("groups", str(len(facts["groups"]))),
+        ("bytes", f"{facts['bytes']:,} (sources {facts['source_bytes']:,})"),
+        ("rate", f"{facts['bpp']:.4f} bpp"),
+        ("PSNR", "-" if psnr is None else f"{psnr:.2f} dB"),
+        ("classes", ", ".join(facts["classes"]) if facts["classes"] else "-"),
+    ]
+
+
+def _name_problems(problems: list[str] | tuple[str, ...]) -> None:
+    for problem in problems:
+        print(problem, file=sys.stderr)
+
+
+def _size(count: int) -> str:
+    return f"{count / 1e6:.2f} MB"

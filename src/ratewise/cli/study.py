@@ -1,12 +1,193 @@
-"""``ratewise study``."""
+"""``ratewise study``: plan, run, show and report what compression costs a model."""
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
 import typer
+
+from ratewise.cli.support import (
+    JsonOption,
+    QuietOption,
+    WorkersOption,
+    friendly_errors,
+    print_json,
+    print_table,
+)
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from ratewise.study.engine import PlannedStudy
 
 app = typer.Typer(no_args_is_help=True)
 
+StudyFile = Annotated[Path, typer.Argument(metavar="FILE", help="A study file (YAML).")]
+RunFolder = Annotated[Path, typer.Argument(metavar="DIR", help="The folder of a run.")]
+OutOption = Annotated[
+    Path | None, typer.Option("--out", "-o", help="Results and cache [default: runs/NAME].")
+]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="Replace a value: --set data.root=/data/camvid (repeatable)."),
+]
 
-@app.callback()
-def _noun() -> None:
-    """Placeholder until the noun's commands are written."""
+
+@app.command()
+def plan(
+    file: StudyFile,
+    out: OutOption = None,
+    overrides: SetOption = None,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Show what a study would run, what is cached, and how many trainings there are.
+
+    Example: ratewise study plan configs/quickstart.yaml
+    """
+    with friendly_errors():
+        planned = _planned(file, out, overrides, quiet)
+        stages = planned.plan.stages.values()
+        if as_json:
+            states = [(stage, planned.cache.state(stage)) for stage in stages]
+            print_json(
+                [
+                    {"kind": stage.kind, "title": stage.title, "state": state}
+                    | {"fingerprint": stage.fingerprint}
+                    for stage, state in states
+                ]
+            )
+            return
+        if not quiet:
+            rows = [[stage.title, planned.cache.state(stage)] for stage in stages]
+            print_table(f"{planned.study.settings.name}: stages", ["stage", "state"], rows)
+        print(_summary(planned))
+
+
+@app.command()
+def run(
+    file: StudyFile,
+    out: OutOption = None,
+    overrides: SetOption = None,
+    workers: WorkersOption = 0,
+    quiet: QuietOption = False,
+) -> None:
+    """Run a study, or go on with it; leaves results.csv, results.parquet and report.html.
+
+    Example: ratewise study run configs/quickstart.yaml --out runs/quickstart
+    """
+    with friendly_errors():
+        planned = _planned(file, out, overrides, quiet)
+        from ratewise.errors import StageError
+        from ratewise.execution import Resources
+        from ratewise.study.engine import run_study
+
+        if not quiet:
+            _say(_summary(planned))
+        failure: StageError | None = None
+        ran = True
+        try:
+            done = run_study(
+                planned,
+                resources=Resources(workers=workers),
+                quiet=quiet,
+                announce=(lambda line: None) if quiet else _say,
+            )
+            ran = bool(done.ran)
+        except StageError as error:
+            failure = error
+        report_path = planned.folder / "report.html"
+        if ran or not report_path.is_file():
+            from ratewise.report.run_report import report_run
+
+            report_run(planned.folder, command=_command(file, out, overrides))
+        _show(planned.folder)
+        print(f"report: {report_path}")
+        if failure:
+            raise failure
+
+
+@app.command()
+def show(folder: RunFolder, as_json: JsonOption = False) -> None:
+    """Print the table of a run's results.
+
+    Example: ratewise study show runs/quickstart
+    """
+    with friendly_errors():
+        if as_json:
+            print_json(_results(folder).to_dict(orient="records"))
+        else:
+            _show(folder)
+
+
+@app.command()
+def report(folder: RunFolder, quiet: QuietOption = False) -> None:
+    """Write a run's report.html again.
+
+    Example: ratewise study report runs/quickstart
+    """
+    with friendly_errors():
+        from ratewise.report.run_report import report_run
+
+        path = report_run(folder)
+        if not quiet:
+            print(f"report: {path}")
+
+
+def _planned(
+    file: Path, out: Path | None, overrides: list[str] | None, quiet: bool
+) -> PlannedStudy:
+    from ratewise.errors import InputError
+    from ratewise.study.engine import plan_study
+    from ratewise.study.settings import load_study
+
+    pairs = [text.partition("=") for text in overrides or []]
+    for key, equals, _ in pairs:
+        if not equals:
+            raise InputError(f"--set {key}: write --set KEY=VALUE")
+    study = load_study(file, {key: value for key, _, value in pairs})
+    return plan_study(study, out, quiet=quiet)
+
+
+def _summary(planned: PlannedStudy) -> str:
+    stages = planned.plan.stages.values()
+    cached = sum(planned.cache.is_complete(stage) for stage in stages)
+    return (
+        f"{planned.study.settings.name}: {len(planned.plan.runs)} results from {len(stages)} "
+        f"stages, {planned.plan.count('train')} of them trainings; {cached} stages are cached"
+    )
+
+
+def _command(file: Path, out: Path | None, overrides: list[str] | None) -> str:
+    parts = ["ratewise study run", file.as_posix()]
+    parts += ["--out", out.as_posix()] if out else []
+    parts += [f"--set {text}" for text in overrides or []]
+    return " ".join(parts)
+
+
+def _results(folder: Path) -> pd.DataFrame:
+    from ratewise.errors import InputError
+
+    path = folder / "results.parquet"
+    if not path.is_file():
+        raise InputError(f"{folder}: no results here; run 'ratewise study run' first")
+    import pandas as pd
+
+    return pd.read_parquet(path)
+
+
+def _show(folder: Path) -> None:
+    results = _results(folder)
+    if results.empty:
+        print("no configuration has results yet")
+        return
+    from ratewise.report.text import configuration_rows
+
+    titles, rows = configuration_rows(results)
+    print_table("", titles, rows)
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)

@@ -1,4 +1,4 @@
-"""What a codec is: the protocol that Pillow's formats, BPG and learned codecs all keep."""
+"""What a codec is: the protocols that Pillow's formats, BPG and learned codecs all keep."""
 
 from __future__ import annotations
 
@@ -70,3 +70,42 @@ class Codec(Protocol):
 
     def parts(self, data: bytes) -> dict[str, int]:
         """Named byte counts that add up to ``len(data)``."""
+
+
+@dataclass(frozen=True)
+class Option:
+    """An option of a codec, as text: its name, its default, and what is allowed."""
+
+    name: str
+    default: str
+    allowed: str
+
+
+class CodecKind(Protocol):
+    """A codec before its options are chosen: what the registry holds and entry points give.
+
+    A class whose instances are :class:`Codec` keeps it with class methods; so an entry point of
+    the group ``ratewise.codecs`` names such a class.
+    """
+
+    def from_options(self, options: Mapping[str, str]) -> Codec:
+        """The codec with ``options`` as written in a spec.
+
+        Raises :class:`ratewise.errors.InputError` for an unknown option, a value that is not
+        allowed, or a codec that is not available here.
+        """
+
+    def options(self) -> tuple[Option, ...]:
+        """All options in declared order, the operating point among them."""
+
+    def range(self) -> OperatingPoint | None:
+        """What ``operating_point`` of its codecs says."""
+
+    def libraries(self) -> Mapping[str, str]:
+        """What ``versions`` of its codecs says; empty where the codec is not available."""
+
+    def unavailable(self) -> str | None:
+        """Why this codec cannot be used here, in one clause; None if it can."""
+
+    def recognises(self, data: bytes) -> bool:
+        """Whether ``data`` begins like a file of this codec's format (foreign files too)."""

@@ -1,0 +1,5 @@
+"""``python -m ratewise``."""
+
+from ratewise.cli.main import main
+
+main()

@@ -1,0 +1,197 @@
+"""Measuring codecs on images: bytes, distortion and time, per image and on average."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ratewise.codecs.base import Codec
+from ratewise.codecs.registry import codec as make_codec
+from ratewise.errors import CodecError, InputError, RatewiseError
+from ratewise.execution import Resources, map_items, progress
+from ratewise.files import write_atomically
+from ratewise.images import SUFFIXES, Image, read_image
+from ratewise.metrics.distortion import decibels, ms_ssim, psnr, ssim
+from ratewise.metrics.rate import bits_per_pixel
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+COLUMNS = (
+    "codec",
+    "image",
+    "width",
+    "height",
+    "bytes",
+    "bpp",
+    "psnr",
+    "ssim",
+    "ms_ssim",
+    "encode_ms",
+    "decode_ms",
+)
+"""The columns of images.csv."""
+
+MEANS = ("bytes", "bpp", "psnr", "ssim", "ms_ssim", "ms_ssim_db", "encode_ms", "decode_ms")
+"""The columns of summary.csv that are means over images."""
+
+
+@dataclass(frozen=True)
+class BenchFailure:
+    """An image that one codec could not do; ``codec`` is empty if it could not be read."""
+
+    codec: str
+    image: str
+    message: str
+
+
+@dataclass(frozen=True)
+class BenchResult:
+    """What :func:`bench` measured.
+
+    ``images`` has a row per codec and image (:data:`COLUMNS`; times in ms of wall clock, of the
+    codec alone). ``summary`` has a row per codec: ``codec``, ``images`` (how many were
+    measured), ``failures``, then the means (:data:`MEANS`) over the images that have the value;
+    ``ms_ssim_db`` is the mean over images of ``-10 log10(1 - ms_ssim)``.
+    """
+
+    images: pd.DataFrame
+    summary: pd.DataFrame
+    failures: tuple[BenchFailure, ...]
+
+    def save(self, folder: Path) -> None:
+        """Write images.csv and summary.csv, and failures.csv if there are failures."""
+        write_atomically(folder / "images.csv", self.images.to_csv(index=False))
+        write_atomically(folder / "summary.csv", self.summary.to_csv(index=False))
+        path = folder / "failures.csv"
+        path.unlink(missing_ok=True)
+        if self.failures:
+            import pandas as pd
+
+            table = pd.DataFrame([vars(failure) for failure in self.failures])
+            write_atomically(path, table.to_csv(index=False))
+
+
+def find_images(sources: Sequence[Path]) -> list[Path]:
+    """The image files that ``sources`` name: files as they are, folders searched recursively.
+
+    In the order given, a folder's in order of name, each once. Raises :class:`InputError` for a
+    source that does not exist, a folder without images, and for no sources.
+    """
+    found: dict[Path, None] = {}
+    for source in sources:
+        if source.is_dir():
+            inside = [path for path in sorted(source.rglob("*")) if _is_image(path, source)]
+            if not inside:
+                raise InputError(f"{source}: no images in this folder")
+            found.update(dict.fromkeys(inside))
+        elif source.is_file():
+            found[source] = None
+        else:
+            raise InputError(f"{source}: no such file or folder")
+    if not found:
+        raise InputError("no images are given")
+    return list(found)
+
+
+def bench(
+    images: Sequence[Path],
+    specs: Sequence[str],
+    resources: Resources = Resources(),
+    *,
+    quiet: bool = True,
+) -> BenchResult:
+    """Encode, decode and score each of ``images`` with each of ``specs``.
+
+    An image that cannot be read, or that a codec cannot do, is a failure in the result, and the
+    others are done. Raises :class:`InputError` for a wrong spec before any work.
+    """
+    codecs = list(dict.fromkeys(make_codec(spec).spec for spec in specs))
+    rows: list[dict[str, Any]] = []
+    failures: list[BenchFailure] = []
+    with progress("bench", len(images), quiet=quiet) as bar:
+        for outcome in map_items(measure, images, resources, context=tuple(codecs)):
+            if outcome.value is not None:
+                rows += outcome.value[0]
+                failures += outcome.value[1]
+            elif outcome.failure is not None:
+                failures.append(BenchFailure("", outcome.item.as_posix(), outcome.failure.message))
+            bar.advance(1, f"{len(failures)} failed" if failures else "")
+    return _result(codecs, rows, failures)
+
+
+def measure(specs: tuple[str, ...], path: Path) -> tuple[list[dict[str, Any]], list[BenchFailure]]:
+    """The rows and failures of one image with every codec; raises if it cannot be read."""
+    image = read_image(path)
+    rows, failures = [], []
+    for spec in specs:
+        try:
+            rows.append({"codec": spec, "image": path.as_posix()} | measure_image(spec, image))
+        except Exception as error:  # whatever a codec raises, the others are measured
+            failures.append(BenchFailure(spec, path.as_posix(), str(error)))
+    return rows, failures
+
+
+def measure_image(spec: str, image: Image) -> dict[str, Any]:
+    """The columns from ``width`` on of ``image`` through the codec ``spec``."""
+    codec = _ready(spec)
+    start = time.perf_counter()
+    data = codec.encode(image)
+    encoded = time.perf_counter()
+    decoded = codec.decode(data)
+    done = time.perf_counter()
+    if decoded.shape != image.shape:
+        raise CodecError(f"{spec}: decoded to shape {decoded.shape}, not {image.shape}")
+    height, width = image.shape[:2]
+    return {
+        "width": width,
+        "height": height,
+        "bytes": len(data),
+        "bpp": bits_per_pixel(len(data), height, width),
+        "psnr": psnr(image, decoded),
+        "ssim": ssim(image, decoded),
+        "ms_ssim": ms_ssim(image, decoded),
+        "encode_ms": 1e3 * (encoded - start),
+        "decode_ms": 1e3 * (done - encoded),
+    }
+
+
+@functools.cache
+def _ready(spec: str) -> Codec:
+    """The codec, used once in this process, so that no timing counts loading its libraries."""
+    codec = make_codec(spec)
+    with contextlib.suppress(RatewiseError):
+        codec.decode(codec.encode(np.zeros((64, 64, 3), np.uint8)))
+    return codec
+
+
+def _result(
+    codecs: Sequence[str], rows: list[dict[str, Any]], failures: list[BenchFailure]
+) -> BenchResult:
+    import pandas as pd
+
+    images = pd.DataFrame(rows, columns=list(COLUMNS))
+    order = {spec: index for index, spec in enumerate(codecs)}
+    images = images.sort_values("codec", key=lambda c: c.map(order), kind="stable")
+    images = images.reset_index(drop=True)
+    scored = images.assign(ms_ssim_db=[decibels(float(x)) for x in images["ms_ssim"]])
+    summary = []
+    for spec in codecs:
+        own = scored[scored["codec"] == spec]
+        failed = sum(failure.codec in ("", spec) for failure in failures)
+        means = {name: float(own[name].mean()) if len(own) else float("nan") for name in MEANS}
+        summary.append({"codec": spec, "images": len(own), "failures": failed} | means)
+    columns = ["codec", "images", "failures", *MEANS]
+    return BenchResult(images, pd.DataFrame(summary, columns=columns), tuple(failures))
+
+
+def _is_image(path: Path, root: Path) -> bool:
+    hidden = any(part.startswith(".") for part in path.relative_to(root).parts)
+    return path.suffix.lower() in SUFFIXES and not hidden and path.is_file()

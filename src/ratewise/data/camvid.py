@@ -1,0 +1,121 @@
+"""CamVid in the split and layout of SegNet: driving video, 11 classes.
+
+::
+
+    train/0001TP_006690.png   trainannot/0001TP_006690.png
+    val/...                   valannot/...
+    test/...                  testannot/...        (optional)
+
+A mask holds class ids 0 to 10 and 11 for void, which becomes 255. An image's group is its drive,
+the file name's beginning: ``0001TP``, ``0006R0``, ``0016E5``, ``Seq05VD``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ratewise.data.classes import Classes
+from ratewise.data.dataset import Item, check_same_size, translate, unknown_split
+from ratewise.data.listing import find_images
+from ratewise.errors import InputError
+from ratewise.images import IGNORE, Image, Mask, read_image, read_mask
+
+_VOID = 11
+
+CLASSES = Classes(
+    names=(
+        "sky",
+        "building",
+        "pole",
+        "road",
+        "pavement",
+        "tree",
+        "sign",
+        "fence",
+        "car",
+        "pedestrian",
+        "bicyclist",
+    ),
+    colours=(
+        (128, 128, 128),
+        (128, 0, 0),
+        (192, 192, 128),
+        (128, 64, 128),
+        (60, 40, 222),
+        (128, 128, 0),
+        (192, 128, 128),
+        (64, 64, 128),
+        (64, 0, 128),
+        (64, 64, 0),
+        (0, 128, 192),
+    ),
+    groups={"small objects": ("pole", "sign", "pedestrian", "bicyclist")},
+)
+
+_TABLE = np.arange(256, dtype=np.uint8)
+_TABLE[_VOID] = IGNORE
+_KNOWN = (np.arange(256) <= _VOID) | (np.arange(256) == IGNORE)
+
+
+@dataclass(frozen=True)
+class CamVid:
+    """The data set in the folder ``root``."""
+
+    root: Path
+    name: str = "camvid"
+    classes: Classes = CLASSES
+
+    def __post_init__(self) -> None:
+        for folder in ("train", "trainannot", "val", "valannot"):
+            if not (self.root / folder).is_dir():
+                raise InputError(
+                    f"{self.root / folder}: no such folder (camvid in SegNet's layout has train, "
+                    "trainannot, val, valannot)"
+                )
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """``train``, ``val`` and, where it is there, ``test``."""
+        return tuple(s for s in ("train", "val", "test") if (self.root / s).is_dir())
+
+    def items(self, split: str) -> list[Item]:
+        """The images of a split. InputError if one has no mask."""
+        if split not in self.splits:
+            raise unknown_split(self, split)
+        masks = self.root / f"{split}annot"
+        there = set(find_images(masks)) if masks.is_dir() else None
+        items = []
+        for name in find_images(self.root / split):
+            mask = str(Path(name).with_suffix(".png"))
+            if there is not None and mask not in there:
+                raise InputError(f"{self.root / split / name}: no mask {split}annot/{mask}")
+            drive = Path(name).name.split("_")[0]
+            items.append(
+                Item(f"{split}/{name}", None if there is None else f"{split}annot/{mask}", drive)
+            )
+        return items
+
+    def load(self, item: Item) -> tuple[Image, Mask | None]:
+        """See :class:`ratewise.data.dataset.Dataset`."""
+        image, mask = read_image(self.root / item.key), self.load_mask(item)
+        if mask is not None:
+            check_same_size(image.shape, mask.shape, item)
+        return image, mask
+
+    def load_mask(self, item: Item) -> Mask | None:
+        """See :class:`ratewise.data.dataset.Dataset`."""
+        if item.mask is None:
+            return None
+        return translate(read_mask(self.root / item.mask), _TABLE, _KNOWN, item.mask)
+
+    def files(self, item: Item) -> list[Path]:
+        """The image's file, and the mask's."""
+        return [self.root / name for name in (item.key, item.mask) if name is not None]
+
+    def fingerprint(self) -> dict[str, Any]:
+        """The name; the files decide the rest."""
+        return {"name": self.name}

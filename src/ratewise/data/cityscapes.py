@@ -1,0 +1,137 @@
+"""Cityscapes as its owners publish it: 19 train classes out of the label ids.
+
+::
+
+    leftImg8bit/{train,val,test,train_extra}/CITY/CITY_000000_000019_leftImg8bit.png
+    gtFine/{train,val,test}/CITY/CITY_000000_000019_gtFine_labelIds.png
+    gtCoarse/train_extra/CITY/CITY_000000_000019_gtCoarse_labelIds.png
+
+The masks of the test split are published empty, so its images have none here. An image's group is
+its city.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ratewise.data.classes import Classes
+from ratewise.data.dataset import Item, check_same_size, translate, unknown_split
+from ratewise.data.listing import find_images, subfolders
+from ratewise.errors import InputError
+from ratewise.images import IGNORE, Image, Mask, read_image, read_mask
+
+# name, label id, category, colour: in the order of the train ids
+_LABELS = (
+    ("road", 7, "flat", (128, 64, 128)),
+    ("sidewalk", 8, "flat", (244, 35, 232)),
+    ("building", 11, "construction", (70, 70, 70)),
+    ("wall", 12, "construction", (102, 102, 156)),
+    ("fence", 13, "construction", (190, 153, 153)),
+    ("pole", 17, "object", (153, 153, 153)),
+    ("traffic light", 19, "object", (250, 170, 30)),
+    ("traffic sign", 20, "object", (220, 220, 0)),
+    ("vegetation", 21, "nature", (107, 142, 35)),
+    ("terrain", 22, "nature", (152, 251, 152)),
+    ("sky", 23, "sky", (70, 130, 180)),
+    ("person", 24, "human", (220, 20, 60)),
+    ("rider", 25, "human", (255, 0, 0)),
+    ("car", 26, "vehicle", (0, 0, 142)),
+    ("truck", 27, "vehicle", (0, 0, 70)),
+    ("bus", 28, "vehicle", (0, 60, 100)),
+    ("train", 31, "vehicle", (0, 80, 100)),
+    ("motorcycle", 32, "vehicle", (0, 0, 230)),
+    ("bicycle", 33, "vehicle", (119, 11, 32)),
+)
+CATEGORIES = ("flat", "nature", "object", "sky", "construction", "human", "vehicle")
+
+CLASSES = Classes(
+    names=tuple(label[0] for label in _LABELS),
+    colours=tuple(label[3] for label in _LABELS),
+    groups={
+        "small objects": (
+            "person",
+            "rider",
+            "motorcycle",
+            "bicycle",
+            "pole",
+            "traffic light",
+            "traffic sign",
+        ),
+        **{c: tuple(label[0] for label in _LABELS if label[2] == c) for c in CATEGORIES},
+    },
+)
+
+_LAST_LABEL = 33
+_TABLE = np.full(256, IGNORE, np.uint8)
+for _train_id, _label in enumerate(_LABELS):
+    _TABLE[_label[1]] = _train_id
+_KNOWN = (np.arange(256) <= _LAST_LABEL) | (np.arange(256) == IGNORE)
+
+_IMAGE_END = "_leftImg8bit"
+_ANNOTATIONS = {"train": "gtFine", "val": "gtFine", "train_extra": "gtCoarse"}
+
+
+@dataclass(frozen=True)
+class Cityscapes:
+    """The data set in the folder ``root``."""
+
+    root: Path
+    name: str = "cityscapes"
+    classes: Classes = CLASSES
+
+    def __post_init__(self) -> None:
+        if not (self.root / "leftImg8bit").is_dir():
+            raise InputError(f"{self.root / 'leftImg8bit'}: no such folder (cityscapes needs it)")
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """Those of train, val, test and train_extra that are there."""
+        there = subfolders(self.root / "leftImg8bit")
+        return tuple(s for s in ("train", "val", "test", "train_extra") if s in there)
+
+    def items(self, split: str) -> list[Item]:
+        """The images of a split; one whose label ids are not there has no mask."""
+        if split not in self.splits:
+            raise unknown_split(self, split)
+        kind = _ANNOTATIONS.get(split)
+        masks = self.root / kind / split if kind else None
+        there = set(find_images(masks)) if masks and masks.is_dir() else set()
+        items = []
+        for name in find_images(self.root / "leftImg8bit" / split):
+            stem = name.removesuffix(".png")
+            if stem == name or not stem.endswith(_IMAGE_END):
+                continue
+            mask = f"{stem.removesuffix(_IMAGE_END)}_{kind}_labelIds.png"
+            items.append(
+                Item(
+                    key=f"leftImg8bit/{split}/{name}",
+                    mask=f"{kind}/{split}/{mask}" if mask in there else None,
+                    group=name.split("/")[0],
+                )
+            )
+        return items
+
+    def load(self, item: Item) -> tuple[Image, Mask | None]:
+        """See :class:`ratewise.data.dataset.Dataset`."""
+        image, mask = read_image(self.root / item.key), self.load_mask(item)
+        if mask is not None:
+            check_same_size(image.shape, mask.shape, item)
+        return image, mask
+
+    def load_mask(self, item: Item) -> Mask | None:
+        """See :class:`ratewise.data.dataset.Dataset`."""
+        if item.mask is None:
+            return None
+        return translate(read_mask(self.root / item.mask), _TABLE, _KNOWN, item.mask)
+
+    def files(self, item: Item) -> list[Path]:
+        """The image's file, and the mask's."""
+        return [self.root / name for name in (item.key, item.mask) if name is not None]
+
+    def fingerprint(self) -> dict[str, Any]:
+        """The name; the files decide the rest."""
+        return {"name": self.name}

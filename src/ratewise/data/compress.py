@@ -1,0 +1,386 @@
+"""Making a store: encode every image of a source, go on where an earlier run stopped."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from dataclasses import asdict, dataclass, replace
+from itertools import groupby
+from pathlib import Path
+
+from ratewise import codecs
+from ratewise.codecs.base import Codec
+from ratewise.data.journal import JOURNAL, Journal, write_journal
+from ratewise.data.manifest import MANIFEST, Record, iterate_manifest, write_manifest
+from ratewise.data.naming import assign_names
+from ratewise.data.sources import Entry, Source
+from ratewise.data.store import (
+    FAILURES,
+    STATE,
+    State,
+    cached_codec,
+    is_store,
+    read_state,
+    versions_json,
+)
+from ratewise.errors import CodecError, InputError, RatewiseError
+from ratewise.execution import Failure, Resources, map_items, progress
+from ratewise.files import sha256_bytes, write_atomically, write_json
+from ratewise.images import encode_png
+from ratewise.metrics.distortion import psnr
+from ratewise.metrics.rate import bits_per_pixel
+
+__all__ = ["StoreSummary", "compress_store"]
+
+
+@dataclass(frozen=True)
+class StoreSummary:
+    """What a run of :func:`compress_store` did.
+
+    ``done``, ``skipped`` (in place already) and ``failed`` count images of the source;
+    ``images``, ``bytes`` and ``pixels`` are totals of the store, ``source_bytes`` of what was
+    read for it.
+    """
+
+    done: int
+    skipped: int
+    failed: int
+    images: int
+    bytes: int
+    pixels: int
+    source_bytes: int
+
+    @property
+    def bpp(self) -> float:
+        """Bits per pixel of the store."""
+        return 8 * self.bytes / self.pixels if self.pixels else 0.0
+
+
+def compress_store(
+    source: Source,
+    destination: Path,
+    codec_spec: str,
+    *,
+    resources: Resources = Resources(),
+    quiet: bool = True,
+    title: str | None = None,
+) -> StoreSummary:
+    """Encode the images of ``source`` into a store at ``destination``, and score them.
+
+    A run that was stopped goes on where it was; on a finished store nothing is done, unless the
+    source has new images, or files of another size. An image that cannot be read or encoded is
+    written to ``failures.csv`` and tried again by the next run.
+
+    Raises :class:`InputError` before any work if the source has no images or wrong masks, the
+    codec is not known, or ``destination`` is in the source, holds anything but a store of this
+    codec and source, or is being written by another process.
+    """
+    codec = codecs.codec(codec_spec)
+    _check_apart(source.root, destination)
+    state = _begin_state(source, codec)
+    earlier = _check_destination(destination, state)
+    entries = source.entries()
+    if not entries:
+        raise InputError(f"{source.root or 'the source'}: no images found")
+    tasks = [
+        _Task(entry, *names)
+        for entry, names in zip(entries, assign_names(entries, codec.suffix), strict=True)
+    ]
+    if earlier and earlier.complete:
+        done = _finished(destination)
+        pending = _pending(entries, done, destination)
+        if not pending:
+            (destination / JOURNAL).unlink(missing_ok=True)
+            return _summary(earlier, done=0, skipped=len(entries), failed=0)
+        source.check(pending, resources, quiet=quiet)
+        _reopen(destination, state)
+    elif not earlier:
+        source.check(entries, resources, quiet=quiet)
+        try:
+            write_json(destination / STATE, asdict(state))
+        except OSError as error:
+            raise InputError(f"{destination}: cannot be written ({error.strerror})") from None
+    with Journal(destination / JOURNAL) as journal:
+        _remove_torn_files(destination)
+        pending = _pending(entries, journal.done, destination)
+        if earlier and not earlier.complete:
+            source.check(pending, resources, quiet=quiet)
+        skipped = len(entries) - len(pending)
+        keys = {entry.key for entry in pending}
+        work = [task for task in tasks if task.entry.key in keys]
+        job = _Job(source, destination, codec.spec, versions_json(dict(codec.versions)))
+        failures = _run(job, work, journal, resources, quiet, title, skipped)
+        state = _finish(destination, state, entries, journal, failures)
+    (destination / JOURNAL).unlink()
+    return _summary(state, done=len(work) - len(failures), skipped=skipped, failed=len(failures))
+
+
+@dataclass(frozen=True)
+class _Job:
+    """What every image needs; it travels to a worker once."""
+
+    source: Source
+    destination: Path
+    spec: str
+    versions: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Task:
+    """An image, and the names of its files without suffix (and without a tile's)."""
+
+    entry: Entry
+    name: str
+    mask_name: str | None
+
+
+class _CannotWriteError(RatewiseError):
+    """Not the image's fault, so the run must stop: the disk is full, or gone."""
+
+
+def _write(path: Path, data: bytes) -> None:
+    try:
+        write_atomically(path, data)
+    except OSError as error:
+        raise _CannotWriteError(f"{path}: cannot be written ({error.strerror})") from None
+
+
+def _compress_one(job: _Job, task: _Task) -> list[Record]:
+    """Read, encode, decode, score, hash and write an image (or its tiles)."""
+    codec, entry = cached_codec(job.spec), task.entry
+    loaded = job.source.load(entry)
+    records = []
+    for suffix, image, mask in loaded.images:
+        data = codec.encode(image)
+        decoded = codec.decode(data)
+        if decoded.shape != image.shape:
+            raise CodecError(f"{entry.key}: {job.spec} decodes to {decoded.shape}")
+        path = task.name + suffix + codec.suffix
+        _write(job.destination / path, data)
+        mask_path = mask_sha256 = None
+        if mask is not None and task.mask_name is not None:
+            mask_path, png = task.mask_name + suffix + ".png", encode_png(mask)
+            _write(job.destination / mask_path, png)
+            mask_sha256 = sha256_bytes(png)
+        height, width = image.shape[:2]
+        records.append(
+            Record(
+                key=_with_suffix(entry.key, suffix),
+                path=path,
+                mask=mask_path,
+                group=entry.group,
+                width=width,
+                height=height,
+                bytes=len(data),
+                bpp=bits_per_pixel(len(data), height, width),
+                psnr=psnr(image, decoded),
+                sha256=sha256_bytes(data),
+                mask_sha256=mask_sha256,
+                codec=job.spec,
+                versions=job.versions,
+                source=entry.key,
+                source_format=loaded.format,
+                source_bytes=entry.size or 0,
+            )
+        )
+    return records
+
+
+def _run(
+    job: _Job,
+    work: Sequence[_Task],
+    journal: Journal,
+    resources: Resources,
+    quiet: bool,
+    title: str | None,
+    skipped: int,
+) -> list[tuple[str, Failure]]:
+    """Do the work and note it in the journal; the failures."""
+    failures: list[tuple[str, Failure]] = []
+    read = written = 0
+    total = skipped + len(work)
+    with (
+        progress(title or f"compress {job.spec}", total, initial=skipped, quiet=quiet) as bar,
+        closing(map_items(_compress_one, work, resources, context=job)) as outcomes,
+    ):
+        for outcome in outcomes:
+            entry = outcome.item.entry
+            if outcome.failure and outcome.failure.kind == _CannotWriteError.__name__:
+                raise RatewiseError(
+                    f"{outcome.failure.message}; run the same command again to go on"
+                )
+            if outcome.failure:
+                failures.append((entry.key, outcome.failure))
+            elif outcome.value is not None:
+                journal.append(entry.key, entry.size, outcome.value)
+                read += entry.size or 0
+                written += sum(record.bytes for record in outcome.value)
+            bar.advance(status=f"{megabytes(read)} in, {megabytes(written)} out")
+    return failures
+
+
+def _finish(
+    destination: Path,
+    state: State,
+    entries: Sequence[Entry],
+    journal: Journal,
+    failures: list[tuple[str, Failure]],
+) -> State:
+    """Turn the journal into the manifest; the state of the finished store, written last."""
+    images = total = pixels = source_bytes = 0
+    last = None
+
+    def counted() -> Iterator[Record]:
+        nonlocal images, total, pixels, source_bytes, last
+        for record in journal.records(entry.key for entry in entries):
+            images, total = images + 1, total + record.bytes
+            pixels += record.width * record.height
+            source_bytes += record.source_bytes if record.source != last else 0  # tiles share it
+            last = record.source
+            yield record
+
+    write_manifest(destination / MANIFEST, counted())
+    _write_failures(destination / FAILURES, failures)
+    state = replace(
+        state,
+        complete=True,
+        images=images,
+        failed=len(failures),
+        bytes=total,
+        pixels=pixels,
+        source_bytes=source_bytes,
+    )
+    write_json(destination / STATE, asdict(state))
+    return state
+
+
+def _write_failures(path: Path, failures: list[tuple[str, Failure]]) -> None:
+    if not failures:
+        path.unlink(missing_ok=True)
+        return
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["path", "kind", "message"])
+    writer.writerows([key, failure.kind, failure.message] for key, failure in failures)
+    write_atomically(path, text.getvalue())
+
+
+def _begin_state(source: Source, codec: Codec) -> State:
+    return State(
+        complete=False,
+        codec=codec.spec,
+        codec_fingerprint=codec.fingerprint,
+        versions=dict(codec.versions),
+        source=source.fingerprint(),
+        classes=source.classes.to_dict() if source.classes else None,
+    )
+
+
+def _check_apart(root: Path | None, destination: Path) -> None:
+    if root is None:
+        return
+    inner, outer = destination.resolve(), root.resolve()
+    if inner == outer or outer in inner.parents:
+        raise InputError(f"{destination}: the store must lie outside of its source {root}")
+
+
+def _check_destination(destination: Path, state: State) -> State | None:
+    """The state of the store that is there already, None if there is nothing; else InputError."""
+    if destination.exists() and not destination.is_dir():
+        raise InputError(f"{destination}: is a file, not a folder")
+    if not is_store(destination):
+        if destination.is_dir():
+            names = sorted(p.name for p in destination.iterdir() if p.name[:5] != ".tmp-")
+            if names:
+                raise InputError(
+                    f"{destination}: holds other files ({names[0]}) and no store; choose an empty "
+                    "or new folder"
+                )
+        return None
+    there = read_state(destination)
+    if there.codec != state.codec:
+        raise InputError(
+            f"{destination}: holds a store of {there.codec}, not of {state.codec}; choose another "
+            "folder"
+        )
+    if there.codec_fingerprint != state.codec_fingerprint:
+        raise InputError(
+            f"{destination}: holds a store made with {_spell(there.versions)}, but here is "
+            f"{_spell(state.versions)}; choose another folder"
+        )
+    if (there.source, there.classes) != (state.source, state.classes):
+        raise InputError(
+            f"{destination}: holds a store of another source or with other preparation; choose "
+            "another folder"
+        )
+    return there
+
+
+def _spell(versions: dict[str, str]) -> str:
+    return ", ".join(f"{name} {version}" for name, version in sorted(versions.items()))
+
+
+def _pending(
+    entries: Sequence[Entry], done: dict[str, int | None], destination: Path
+) -> list[Entry]:
+    """What is not done, or was done from a file of another size."""
+    gone = done.keys() - {entry.key for entry in entries}
+    if gone:
+        raise InputError(
+            f"{destination}: holds {len(gone)} images that the source has no more "
+            f"(such as {min(gone)}); choose another folder"
+        )
+    return [e for e in entries if e.key not in done or done[e.key] != e.size]
+
+
+def _finished(destination: Path) -> dict[str, int | None]:
+    """What a finished store holds, like :attr:`Journal.done`."""
+    return {
+        r.source: None if r.source_format == "generated" else r.source_bytes
+        for r in iterate_manifest(destination / MANIFEST)
+    }
+
+
+def _reopen(destination: Path, state: State) -> None:
+    """Make a finished store an unfinished one that holds the same images."""
+    records = iterate_manifest(destination / MANIFEST)
+    images = ((source, list(group)) for source, group in groupby(records, lambda r: r.source))
+    write_journal(
+        destination / JOURNAL,
+        (
+            (
+                source,
+                None if group[0].source_format == "generated" else group[0].source_bytes,
+                group,
+            )
+            for source, group in images
+        ),
+    )
+    write_json(destination / STATE, asdict(state))
+
+
+def _remove_torn_files(destination: Path) -> None:
+    """What a killed run had begun to write."""
+    for path in destination.rglob(".tmp-*"):
+        path.unlink(missing_ok=True)
+
+
+def _summary(state: State, *, done: int, skipped: int, failed: int) -> StoreSummary:
+    return StoreSummary(
+        done, skipped, failed, state.images, state.bytes, state.pixels, state.source_bytes
+    )
+
+
+def _with_suffix(key: str, suffix: str) -> str:
+    """``a/b.png`` and ``_r0_c1`` make ``a/b_r0_c1.png``."""
+    if not suffix:
+        return key
+    path = Path(key)
+    return str(path.with_name(path.stem + suffix + path.suffix).as_posix())
+
+
+def megabytes(count: int) -> str:
+    """``12.3 MB`` (millions of bytes)."""
+    return f"{count / 1e6:.1f} MB"

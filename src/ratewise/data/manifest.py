@@ -1,0 +1,119 @@
+"""``manifest.parquet``: one row per image of a store, in the order of its source."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, fields
+from itertools import accumulate, islice
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+
+from ratewise.errors import InputError
+
+MANIFEST = "manifest.parquet"
+_ROW_GROUP = 512
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """An image of a store.
+
+    ``key`` is the original's path in its source (with the tile's suffix, if it is one), equal in
+    all stores of that source; ``path`` and ``mask`` are files in this store. ``bpp`` is bits of
+    the whole file per pixel, ``psnr`` in dB against what was read (inf when equal).
+    ``source`` is the path of the file that was read, ``source_bytes`` its size (0 if it was
+    generated). ``versions`` is JSON: the libraries that decided the bytes.
+    """
+
+    key: str
+    path: str
+    mask: str | None
+    group: str
+    width: int
+    height: int
+    bytes: int
+    bpp: float
+    psnr: float
+    sha256: str
+    mask_sha256: str | None
+    codec: str
+    versions: str
+    source: str
+    source_format: str
+    source_bytes: int
+
+
+_ARROW = {"str": "string", "str | None": "string", "int": "int64", "float": "float64"}
+_KINDS = {f.name: _ARROW[str(f.type)] for f in fields(Record)}
+
+
+def write_manifest(path: Path, records: Iterable[Record]) -> None:
+    """Write records as Parquet, atomically; memory does not grow with their number."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    schema = pa.schema([(name, getattr(pa, kind)()) for name, kind in _KINDS.items()])
+    unfinished = path.with_name(f".tmp-{path.name}")
+    rows = iter(records)
+    with pq.ParquetWriter(unfinished, schema) as writer:
+        while group := list(islice(rows, _ROW_GROUP)):
+            columns = [
+                _arrow([getattr(record, name) for record in group], kind)
+                for name, kind in _KINDS.items()
+            ]
+            writer.write_table(pa.Table.from_arrays(columns, schema=schema))
+    unfinished.replace(path)
+
+
+def iterate_manifest(path: Path) -> Iterator[Record]:
+    """The records of a manifest, read a part at a time.
+
+    Raises :class:`InputError` if the file is damaged or names files outside of the store.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    same: dict[Any, Any] = {}  # codec, versions, group, ... repeat in every row: keep one of each
+    repeated = ("group", "codec", "versions", "source_format")
+    try:
+        with pq.ParquetFile(path) as file:
+            for batch in file.iter_batches(_ROW_GROUP, columns=list(_KINDS)):
+                for row in batch.to_pylist():
+                    for name in repeated:
+                        row[name] = same.setdefault(row[name], row[name])
+                    _check_inside(path, row["path"])
+                    _check_inside(path, row["mask"])
+                    yield Record(**row)
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file") from None
+    except (pa.ArrowException, TypeError, KeyError) as error:
+        raise InputError(f"{path}: the manifest is damaged ({error})") from None
+
+
+def _arrow(values: list[Any], kind: str) -> Any:
+    """A pyarrow array of ``values``, made from its buffers.
+
+    ``pa.array`` would import pandas to ask whether a list is a series: a second of CPU.
+    """
+    import pyarrow as pa
+
+    if kind != "string":
+        numbers = array("q" if kind == "int64" else "d", values)
+        return pa.Array.from_buffers(
+            getattr(pa, kind)(), len(values), [None, pa.py_buffer(numbers.tobytes())]
+        )
+    texts = [b"" if value is None else value.encode() for value in values]
+    ends = array("i", accumulate(map(len, texts), initial=0))
+    there = np.packbits([value is not None for value in values], bitorder="little")
+    buffers = (there.tobytes(), ends.tobytes(), b"".join(texts))
+    return pa.Array.from_buffers(pa.string(), len(values), [pa.py_buffer(b) for b in buffers])
+
+
+def _check_inside(manifest: Path, name: str | None) -> None:
+    if name is None:
+        return
+    if name.startswith("/") or ".." in PurePosixPath(name).parts:
+        raise InputError(f"{manifest}: {name!r} is outside of the store")

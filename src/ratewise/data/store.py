@@ -1,0 +1,269 @@
+"""A store: a folder of real bitstream files in the tree of their source.
+
+::
+
+    train/0001TP_006690.jpg        a bitstream
+    trainannot/0001TP_006690.png   its mask: class ids, lossless
+    manifest.parquet               one row per image, see ratewise.data.manifest.Record
+    store.json                     codec, classes, totals; says whether the store is complete
+    failures.csv                   images that could not be read, if there are any
+
+``docs/stores.md`` is the specification.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import Any
+
+from ratewise import codecs
+from ratewise.codecs.base import Codec
+from ratewise.data.classes import Classes
+from ratewise.data.manifest import MANIFEST, Record, iterate_manifest
+from ratewise.errors import CodecError, InputError
+from ratewise.execution import Resources, map_items, progress
+from ratewise.files import read_json, sha256_bytes
+from ratewise.images import Image, Mask, read_mask
+
+__all__ = ["Record", "Store", "is_store", "open_store", "verify_store"]
+
+STATE = "store.json"
+FAILURES = "failures.csv"
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class State:
+    """The content of ``store.json``."""
+
+    complete: bool
+    codec: str
+    codec_fingerprint: str
+    versions: dict[str, str]
+    source: dict[str, Any]
+    classes: dict[str, Any] | None
+    images: int = 0
+    failed: int = 0
+    bytes: int = 0
+    pixels: int = 0
+    source_bytes: int = 0
+    format: int = FORMAT
+
+
+def is_store(path: Path) -> bool:
+    """Whether ``path`` is a folder that holds a store, finished or not."""
+    return (path / STATE).is_file()
+
+
+def read_state(path: Path) -> State:
+    """The ``store.json`` of the store in ``path``; InputError if it cannot be understood."""
+    file = path / STATE
+    try:
+        value = read_json(file)
+        known = value["format"]
+        if known != FORMAT:
+            raise InputError(f"{file}: store format {known} is not known (this is {FORMAT})")
+        return State(**value)
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"{file}: is not the description of a store ({error})") from None
+
+
+def open_store(path: str | Path) -> Store:
+    """The store in the folder ``path``.
+
+    Raises :class:`InputError` if there is none, or if it is only half finished.
+    """
+    folder = Path(path)
+    if not is_store(folder):
+        problem = f"no store here (there is no {STATE})" if folder.is_dir() else "no such folder"
+        raise InputError(f"{folder}: {problem}")
+    state = read_state(folder)
+    if not state.complete:
+        raise InputError(
+            f"{folder}: this store is not finished; run the command that makes it again to go on"
+        )
+    return Store(folder, state)
+
+
+@dataclass(frozen=True)
+class Store:
+    """A finished store. Images are decoded when asked for; a small picklable value."""
+
+    path: Path
+    state: State
+
+    @property
+    def codec(self) -> str:
+        """The spec of the codec that made the bitstreams."""
+        return self.state.codec
+
+    @cached_property
+    def classes(self) -> Classes | None:
+        """The classes of the masks."""
+        return Classes.from_dict(self.state.classes) if self.state.classes else None
+
+    @cached_property
+    def records(self) -> list[Record]:
+        """One record per image, in the order of the source."""
+        return list(iterate_manifest(self.path / MANIFEST))
+
+    def __len__(self) -> int:
+        return self.state.images
+
+    @property
+    def total_bytes(self) -> int:
+        """The bytes of all bitstreams."""
+        return self.state.bytes
+
+    @property
+    def bpp(self) -> float:
+        """Bits per pixel of the whole store."""
+        return 8 * self.state.bytes / self.state.pixels if self.state.pixels else 0.0
+
+    def data(self, index: int) -> bytes:
+        """The bitstream of an image. InputError if the file is gone."""
+        file = self.path / self.records[index].path
+        try:
+            return file.read_bytes()
+        except OSError as error:
+            raise InputError(f"{file}: cannot be read ({error.strerror})") from None
+
+    def image(self, index: int) -> Image:
+        """The decoded image, ``uint8 (H, W, 3)``. CodecError names a file that is damaged."""
+        return self.decode(self.records[index])
+
+    def decode(self, record: Record) -> Image:
+        """The decoded image of one of the store's records."""
+        return decode_file(self.path / record.path, self.codec)
+
+    def mask(self, index: int) -> Mask:
+        """The class ids of an image, ``uint8 (H, W)``, 255 = ignored. InputError without mask."""
+        record = self.records[index]
+        if record.mask is None:
+            raise InputError(f"{self.path}: {record.path} has no mask")
+        return read_mask(self.path / record.mask)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"path": self.path, "state": self.state}  # a worker reads the manifest itself
+
+
+@lru_cache(maxsize=8)
+def cached_codec(spec: str) -> Codec:
+    """The codec of a spec; made once per process."""
+    return codecs.codec(spec)
+
+
+def decode_file(path: Path, spec: str) -> Image:
+    """Decode a bitstream file; CodecError names it."""
+    try:
+        return cached_codec(spec).decode(path.read_bytes())
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from None
+    except CodecError as error:
+        raise CodecError(f"{path}: {error}") from None
+
+
+def store_info(store: Store) -> dict[str, Any]:
+    """What is in a store, JSON-able: codec, counts, bytes, rate, mean PSNR, sizes, groups."""
+    psnrs: list[float] = []
+    sizes: Counter[str] = Counter()
+    groups: Counter[str] = Counter()
+    formats: Counter[str] = Counter()
+    masks = 0
+    for record in iterate_manifest(store.path / MANIFEST):
+        psnrs.append(record.psnr)
+        sizes[f"{record.width}x{record.height}"] += 1
+        groups[record.group] += 1
+        formats[record.source_format] += 1
+        masks += record.mask is not None
+    return {
+        "path": str(store.path),
+        "codec": store.codec,
+        "versions": store.state.versions,
+        "images": len(store),
+        "masks": masks,
+        "failed": store.state.failed,
+        "bytes": store.total_bytes,
+        "bpp": store.bpp,
+        "mean_psnr": sum(psnrs) / len(psnrs) if psnrs else None,
+        "source_bytes": store.state.source_bytes,
+        "source_formats": dict(formats),
+        "sizes": dict(sizes),
+        "groups": dict(groups),
+        "classes": list(store.classes.names) if store.classes else None,
+        "source": store.state.source,
+    }
+
+
+def verify_store(
+    store: Store,
+    *,
+    decode: bool = False,
+    resources: Resources = Resources(),
+    quiet: bool = True,
+) -> list[str]:
+    """Check every file of a store against its manifest; one sentence per problem.
+
+    Sizes and SHA-256 of bitstreams and masks; with ``decode`` also that each bitstream decodes to
+    its recorded size. An empty list means that all is well.
+    """
+    problems: list[str] = []
+    count = total = 0
+    check: Callable[..., list[str]] = _verify_decoding if decode else _verify_record
+    records = iterate_manifest(store.path / MANIFEST)
+    with progress(f"verify {store.path.name}", len(store), quiet=quiet) as bar:
+        for outcome in map_items(check, records, resources, context=store):
+            count, total = count + 1, total + outcome.item.bytes
+            if outcome.failure:
+                problems.append(f"{outcome.item.path}: {outcome.failure.message}")
+            problems.extend(outcome.value or [])
+            bar.advance()
+    if (count, total) != (len(store), store.total_bytes):
+        problems.append(
+            f"{MANIFEST}: holds {count} images of {total} bytes, but {STATE} says {len(store)} of "
+            f"{store.total_bytes}"
+        )
+    return problems
+
+
+def _verify_record(store: Store, record: Record) -> list[str]:
+    problems = [_verify_file(store.path, record.path, record.sha256, record.bytes)]
+    if record.mask is not None:
+        problems.append(_verify_file(store.path, record.mask, record.mask_sha256, None))
+    if record.codec != store.codec:
+        problems.append(f"{record.path}: recorded as {record.codec}, not {store.codec}")
+    return [problem for problem in problems if problem]
+
+
+def _verify_decoding(store: Store, record: Record) -> list[str]:
+    problems = _verify_record(store, record)
+    if problems:
+        return problems
+    height, width = store.decode(record).shape[:2]
+    if (width, height) == (record.width, record.height):
+        return []
+    return [f"{record.path}: decodes to {width}x{height}, not to {record.width}x{record.height}"]
+
+
+def _verify_file(folder: Path, name: str, sha256: str | None, size: int | None) -> str | None:
+    try:
+        data = (folder / name).read_bytes()
+    except OSError as error:
+        return f"{name}: cannot be read ({error.strerror})"
+    if size is not None and len(data) != size:
+        return f"{name}: has {len(data)} bytes, not {size}"
+    if sha256_bytes(data) != sha256:
+        return f"{name}: the checksum is not that of the manifest"
+    return None
+
+
+def versions_json(versions: dict[str, str]) -> str:
+    """Library versions as the manifest spells them."""
+    return json.dumps(versions, sort_keys=True)

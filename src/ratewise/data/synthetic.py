@@ -1,0 +1,90 @@
+"""``streets`` as a data set: scenes drawn when they are asked for, nothing on disk."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ratewise.data.classes import Classes
+from ratewise.data.dataset import Item, unknown_split
+from ratewise.images import Image, Mask
+
+_BLOCK = 10
+# Scenes of the splits have indices of their own, so that a split may grow without moving.
+_FIRST = {"train": 0, "val": 1_000_000}
+
+
+@dataclass(frozen=True)
+class Streets:
+    """Procedural street scenes; scene ``i`` of a seed and size is always the same.
+
+    A group is a block of ten scenes. ``train`` and ``val`` count the images of the splits;
+    ``width`` and ``height`` are in pixels.
+    """
+
+    train: int
+    val: int
+    width: int
+    height: int
+    seed: int
+    name: str = "streets"
+
+    @property
+    def root(self) -> Path | None:
+        """None: nothing lies on disk."""
+        return None
+
+    @property
+    def classes(self) -> Classes:
+        """The classes that the scenes hold."""
+        from ratewise.data.streets import CLASSES
+
+        return CLASSES
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """``train`` and ``val``."""
+        return ("train", "val")
+
+    def items(self, split: str) -> list[Item]:
+        """The scenes of a split."""
+        if split not in self.splits:
+            raise unknown_split(self, split)
+        count = self.train if split == "train" else self.val
+        return [
+            Item(
+                key=f"images/{split}/{i:06d}.png",
+                mask=f"masks/{split}/{i:06d}.png",
+                group=f"{split}{i // _BLOCK:04d}",
+            )
+            for i in range(count)
+        ]
+
+    def load(self, item: Item) -> tuple[Image, Mask | None]:
+        """Draw the scene: image and class ids."""
+        from ratewise.data.streets import render_scene
+
+        split, name = item.key.split("/")[1:]
+        index = _FIRST[split] + int(name.removesuffix(".png"))
+        return render_scene(self.seed, index, self.width, self.height)
+
+    def load_mask(self, item: Item) -> Mask | None:
+        """The class ids of the scene, which is drawn for them."""
+        return self.load(item)[1]
+
+    def files(self, item: Item) -> list[Path]:
+        """None."""
+        return []
+
+    def fingerprint(self) -> dict[str, Any]:
+        """What decides the pixels of a scene, and so not how many there are."""
+        from ratewise.data.streets import VERSION
+
+        return {
+            "name": self.name,
+            "seed": self.seed,
+            "width": self.width,
+            "height": self.height,
+            "generator": VERSION,
+        }

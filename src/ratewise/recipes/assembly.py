@@ -1,0 +1,51 @@
+"""What a recipe is given, and what it makes of it for the training loop."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from torch import nn
+
+from ratewise.data.classes import Classes
+from ratewise.tasks.samples import LabelledImages
+from ratewise.tasks.segmentation_settings import SegmentationSettings
+from ratewise.training.objective import Objective
+from ratewise.training.source import SampleSource
+
+
+@dataclass(frozen=True)
+class Ingredients:
+    """What a model is to be trained on, and how."""
+
+    settings: SegmentationSettings
+    classes: Classes
+    stores: Sequence[LabelledImages]
+    """One per channel, aligned: the same images in the same order."""
+    seed: int
+    """Of the initial weights and of the choice of the images held out."""
+    indices: Sequence[int] | None = None
+    """Which images of the stores to use; all by default."""
+    base: Path = Path()
+    """The folder that a relative ``encoder_weights`` starts from."""
+
+
+@dataclass(frozen=True)
+class Assembly:
+    """The arguments of :func:`ratewise.training.loop.fit` that a recipe decides."""
+
+    objective: Objective
+    source: SampleSource
+    collate: Callable[[list[Any]], Any]
+    model: nn.Module
+    """The model that is trained, a module of the objective under the name ``model``."""
+
+
+class Builder(Protocol):
+    """Makes a recipe ready to train."""
+
+    def __call__(self, ingredients: Ingredients) -> Assembly:
+        """Raises :class:`ratewise.errors.InputError` for settings or stores that do not do."""
+        ...

@@ -1,0 +1,50 @@
+"""The report: one HTML file that needs nothing but itself."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ratewise.files import write_atomically
+from ratewise.report import sections
+from ratewise.report.gallery import gallery
+from ratewise.report.model import Strip, StudySummary
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def write_report(
+    path: Path,
+    study: StudySummary,
+    results: pd.DataFrame,
+    rates: pd.DataFrame,
+    strips: Sequence[Strip] = (),
+) -> None:
+    """Write the report of ``study`` to ``path``, atomically.
+
+    ``results`` are result rows (one per configuration, codec and seed; scores between 0 and 1);
+    ``rates`` has a row per store: codec, split, images, bpp, psnr (dB), bytes. Both may be empty,
+    and rows of failed stages may be absent: what is missing is shown as "-" or left out. The same
+    input gives the same file.
+    """
+    body = [
+        sections.header(study, results),
+        sections.configurations(study, results),
+        sections.accuracy(results),
+        sections.classes(study, results),
+        gallery(strips, study.classes),
+        sections.rate_distortion(rates),
+        sections.how_it_was_made(study, rates),
+    ]
+    style = files("ratewise.report").joinpath("page.css").read_text()
+    write_atomically(
+        path,
+        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f"<title>{escape(study.name)}</title>\n<style>\n{style}</style>\n</head>\n"
+        f"<body>\n<main>\n{''.join(body)}</main>\n</body>\n</html>\n",
+    )

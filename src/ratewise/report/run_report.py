@@ -1,0 +1,191 @@
+"""The report of a run: reads what a study left in its folder and writes ``report.html`` there."""
+
+from __future__ import annotations
+
+import platform
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+
+from ratewise.data.classes import Classes
+from ratewise.data.store import Store, open_store
+from ratewise.errors import InputError
+from ratewise.files import read_json, write_json
+from ratewise.images import read_mask
+from ratewise.report.model import Strip, StripColumn, StudySummary
+from ratewise.report.page import write_report
+from ratewise.report.pictures import choose_zoom
+from ratewise.report.tables import family
+from ratewise.study.cache import Cache
+from ratewise.study.channels import LOSSLESS, Configuration
+from ratewise.study.engine import open_run
+from ratewise.study.plan import Plan, Run, library_version
+from ratewise.study.results import (
+    STORE,
+    prediction_path,
+    rates_table,
+    results_table,
+    shown_indices,
+)
+from ratewise.study.settings import CodecPair, StudySettings, pair_configuration
+
+_COMMAND = "command.json"
+_LIBRARIES = ("ratewise", "torch", "segmentation-models-pytorch", "timm", "pillow", "numpy")
+
+
+def report_run(folder: Path, *, command: str | None = None) -> Path:
+    """Write ``report.html`` for the run in ``folder``; returns its path.
+
+    ``command`` is how the run was started; it is remembered for later reports. Raises
+    :class:`InputError` if nothing was run there.
+    """
+    settings, plan, cache = open_run(folder)
+    if command:
+        write_json(folder / _COMMAND, command)
+    results = results_table(settings, plan, cache)
+    if results.empty:
+        raise InputError(f"{folder}: no configuration has results yet, so there is no report")
+    path = folder / "report.html"
+    write_report(
+        path,
+        _summary(settings, plan, cache, folder),
+        results,
+        rates_table(settings, plan, cache),
+        _strips(settings, plan, cache),
+    )
+    return path
+
+
+def _summary(settings: StudySettings, plan: Plan, cache: Cache, folder: Path) -> StudySummary:
+    remembered = folder / _COMMAND
+    configurations = [
+        pair_configuration(entry).name if isinstance(entry, CodecPair) else entry
+        for entry in settings.configurations
+    ]
+    training = settings.task.training
+    length = f"{training.epochs} epochs" if training.epochs else f"{training.steps} steps"
+    return StudySummary(
+        name=settings.name,
+        description=settings.description.strip(),
+        command=read_json(remembered) if remembered.is_file() else "",
+        data=f"{settings.data.name} ({settings.train_split} and {settings.test_split}), "
+        f"prepare: {settings.prepare.label}",
+        task=settings.task.kind,
+        model=f"{settings.task.architecture} with {settings.task.encoder}, {length} of batches "
+        f"of {training.batch_size}",
+        seeds=settings.seeds,
+        classes=_classes(plan, cache),
+        codecs=settings.codecs,
+        environment=_environment(),
+        stage_times=_stage_times(plan, cache),
+        configurations=list(dict.fromkeys(configurations)),
+    )
+
+
+def _environment() -> Mapping[str, str]:
+    versions = {name: library_version(name) for name in _LIBRARIES}
+    return {"python": platform.python_version(), "machine": platform.machine(), **versions}
+
+
+def _stage_times(plan: Plan, cache: Cache) -> list[tuple[str, int, float]]:
+    counts: Counter[str] = Counter()
+    seconds: Counter[str] = Counter()
+    for stage in plan.stages.values():
+        if cache.is_complete(stage):
+            counts[stage.kind] += 1
+            seconds[stage.kind] += cache.manifest(stage)["seconds"]
+    return [(kind, counts[kind], float(seconds[kind])) for kind in counts]
+
+
+def _classes(plan: Plan, cache: Cache) -> Classes | None:
+    for stage in plan.stages.values():
+        if stage.kind == "prepare" and cache.is_complete(stage):
+            return open_store(cache.folder(stage) / STORE).classes
+    return None
+
+
+def _strips(settings: StudySettings, plan: Plan, cache: Cache) -> list[Strip]:
+    """Strips of the first seed: OO, and the harshest point of each codec's family."""
+    shown = [
+        run for run in _shown_runs(plan, cache, settings.seeds[0]) if _finished(run, plan, cache)
+    ]
+    originals = _originals(settings, plan, cache)
+    if not shown or originals is None or originals.classes is None:
+        return []
+    stores = {
+        run.test_store: open_store(cache.folder(plan.stages[run.test_store]) / STORE)
+        for run in shown
+    }
+    wanted = sorted(_most_telling(originals)[: settings.report.strips])
+    return [_strip(index, originals, shown, stores, plan, cache) for index in wanted]
+
+
+def _strip(
+    index: int,
+    originals: Store,
+    runs: list[Run],
+    stores: Mapping[str, Store],
+    plan: Plan,
+    cache: Cache,
+) -> Strip:
+    mask = originals.mask(index)
+    columns = []
+    for run in runs:
+        store = stores[run.test_store]
+        folder = cache.folder(plan.stages[run.evaluate])
+        specs = dict.fromkeys(
+            spec for spec in (run.train_codec, run.test_codec) if spec != LOSSLESS
+        )
+        columns.append(
+            StripColumn(
+                " ".join([run.configuration, " to ".join(specs)]).strip(),
+                store.image(index),
+                read_mask(prediction_path(folder, index)),
+                None if run.test_codec == LOSSLESS else store.records[index].bpp,
+            )
+        )
+    assert originals.classes is not None
+    zoom = choose_zoom(mask, originals.classes)
+    return Strip(originals.records[index].key, originals.image(index), mask, columns, zoom)
+
+
+def _most_telling(originals: Store) -> list[int]:
+    """The test images with kept predictions, those that show most of small objects first."""
+    classes = originals.classes
+    assert classes is not None
+    small = [i for name in classes.groups if "small" in name for i in classes.ids(name)]
+
+    def shown_small(index: int) -> int:
+        mask = originals.mask(index)
+        return sum(int((mask == i).sum()) for i in small)
+
+    return sorted(shown_indices(len(originals)), key=shown_small, reverse=True)
+
+
+def _originals(settings: StudySettings, plan: Plan, cache: Cache) -> Store | None:
+    for stage in plan.stages.values():
+        if stage.kind == "prepare" and stage.params["split"] == settings.test_split:
+            return open_store(cache.folder(stage) / STORE) if cache.is_complete(stage) else None
+    return None
+
+
+def _shown_runs(plan: Plan, cache: Cache, seed: int) -> list[Run]:
+    """One seed's runs on all images: those without a codec, and those at the lowest rates."""
+    harshest: dict[str, tuple[float, str]] = {}
+    for stage in plan.stages.values():
+        if stage.kind == "compress" and cache.is_complete(stage):
+            codec = stage.params["codec"]
+            point = (open_store(cache.folder(stage) / STORE).bpp, codec)
+            harshest[family(codec)] = min(harshest.get(family(codec), point), point)
+    kept = {LOSSLESS, *(codec for _, codec in harshest.values())}
+    return [
+        run
+        for run in plan.runs
+        if run.seed == seed
+        and Configuration.parse(run.configuration).share == 1
+        and {run.train_codec, run.test_codec} <= kept
+    ]
+
+
+def _finished(run: Run, plan: Plan, cache: Cache) -> bool:
+    return all(cache.is_complete(plan.stages[name]) for name in (run.evaluate, run.test_store))

@@ -1,0 +1,266 @@
+"""The sections of a report about numbers: each takes rows and returns HTML (perhaps none)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ratewise.report.finding import main_finding
+from ratewise.report.html import element, facts, line_key, wrap
+from ratewise.report.model import StudySummary
+from ratewise.report.palette import configuration_style
+from ratewise.report.plots import accuracy_panels, rate_distortion_panel
+from ratewise.report.tables import (
+    ORIGINALS,
+    class_names,
+    class_table,
+    configuration_table,
+    group_names,
+    with_missing,
+)
+from ratewise.report.text import MISSING, number, points, signed_points
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_CHANNELS = {
+    "O": "original: the image as captured, stored losslessly",
+    "C": "compressed: encoded to a real file by the codec, and decoded again",
+    "R": "restored: compressed, then repaired by a network trained on originals of the same domain",
+    "A": "restored, auxiliary: the repairing network was trained on another domain",
+}
+_MEANING = {
+    "OO": "trained and tested on originals: the reference.",
+    "CO": "compression before training, originals in use. OO to CO: what a compressed training "
+    "set costs.",
+    "OC": "a model that never saw compression gets compressed images. OO to OC: what compression "
+    "in use costs.",
+    "CC": "compressed on both sides. OC to CC: what training on compressed images gives back.",
+    "RO": "trained on restored images, tested on originals. CO to RO: what restoring the training "
+    "set gives back.",
+    "OR": "trained on originals, tested on restored images. OC to OR: what restoring in use gives "
+    "back.",
+    "RR": "restored on both sides.",
+}
+_HEAT_FULL = 0.30  # a difference of 30 points has the full colour
+
+
+def header(study: StudySummary, results: pd.DataFrame) -> str:
+    """Name, description, the main finding, and what the letters mean."""
+    sentences = [element("p", sentence) for sentence in main_finding(results)]
+    parts = [
+        element("h1", study.name),
+        element("p", study.description, class_="quiet") if study.description else "",
+        wrap("div", sentences, class_="finding"),
+        _letters(study, results),
+    ]
+    return wrap("header", parts)
+
+
+def configurations(study: StudySummary, results: pd.DataFrame) -> str:
+    """The configuration table: rates, bytes, mIoU and differences of every point."""
+    if results.empty:
+        return ""
+    table = with_missing(configuration_table(results), study.codecs, study.configurations)
+    groups = group_names(results)
+    scores = ["mIoU", "to OO", "pixel accuracy", *groups]
+    titles = [*scores, "train bpp", "train bytes", "test bpp", "test bytes", "seeds"]
+    rows = [_configuration_cells(row, groups) for _, row in table.iterrows()]
+    note = (
+        "mIoU (mean intersection over union of the classes), pixel accuracy and the mIoU of class "
+        "groups are in points (0 to 100), as mean ± sample standard deviation over seeds. "
+        "“to OO” is the difference to the model trained and tested on originals with the same "
+        "seed. Bytes are in per cent of the losslessly stored (PNG) originals' of the full "
+        "training or test set. A number without ± comes from one seed; “-” means no result."
+    )
+    return _section(
+        "What each bit buys",
+        _point_table(table, titles, rows),
+        element("p", note, class_="quiet"),
+    )
+
+
+def classes(study: StudySummary, results: pd.DataFrame) -> str:
+    """The IoU of each class, coloured by its difference to OO."""
+    names = class_names(results)
+    if results.empty or not names:
+        return ""
+    table = with_missing(class_table(results), study.codecs, study.configurations)
+    rows = [[_heat_cell(row, f"iou:{name}") for name in names] for _, row in table.iterrows()]
+    note = (
+        "IoU of each class in points, mean ± spread over seeds. Orange: below OO; blue: above OO; "
+        "full colour at 30 points. Hover over a cell for the difference."
+    )
+    return _section(
+        "Which classes pay",
+        _point_table(table, names, rows),
+        element("p", note, class_="quiet"),
+    )
+
+
+def accuracy(results: pd.DataFrame) -> str:
+    """mIoU against bits per pixel, a panel per codec family, and the legend."""
+    panels = accuracy_panels(results) if not results.empty else []
+    if not panels:
+        return ""
+    names = dict.fromkeys(configuration_table(results).dropna(subset=["miou"])["configuration"])
+    keys = [
+        wrap("span", [line_key(configuration_style(name)), element("span", name)]) for name in names
+    ]
+    figures = [wrap("figure", [element("figcaption", name), svg]) for name, svg in panels]
+    text = (
+        "Horizontal lines are models that saw no compression, their band the spread over seeds. "
+        "The rate is that of the test images where these are compressed, else of the training "
+        "images. Error bars are one standard deviation."
+    )
+    return _section(
+        "Accuracy against rate",
+        element("p", text, class_="quiet"),
+        wrap("div", keys, class_="legend"),
+        wrap("div", figures, class_="plots"),
+    )
+
+
+def rate_distortion(rates: pd.DataFrame) -> str:
+    """PSNR against bits per pixel of the stores."""
+    drawn = rate_distortion_panel(rates) if not rates.empty else None
+    if drawn is None:
+        return ""
+    split, svg = drawn
+    caption = f"Mean PSNR over RGB of the {split} images, each family of codecs a line"
+    figure = wrap("figure", [element("figcaption", caption), svg])
+    return _section("Rate and distortion", wrap("div", [figure], class_="plots"))
+
+
+def how_it_was_made(study: StudySummary, rates: pd.DataFrame) -> str:
+    """Data, task, model, command, environment, stage times, and the bytes of each store."""
+    settings = {
+        "data": study.data,
+        "task": study.task,
+        "model": study.model,
+        "seeds": ", ".join(map(str, study.seeds)),
+        "codecs": ", ".join(study.codecs),
+    }
+    parts = [facts(settings)]
+    if study.command:
+        parts += [element("h3", "Run it again"), wrap("pre", [element("code", study.command)])]
+    if study.environment:
+        parts += [element("h3", "Environment"), facts(study.environment)]
+    if study.stage_times:
+        rows = [[kind, str(count), _duration(s)] for kind, count, s in study.stage_times]
+        parts += [element("h3", "Stages"), _plain_table(["stage", "runs", "time"], rows)]
+    if not rates.empty:
+        stores = [
+            [
+                str(row["codec"]),
+                str(row["split"]),
+                number(row["images"], 0),
+                number(row["bpp"], 3),
+                "lossless" if row["psnr"] == float("inf") else number(row["psnr"], 2),
+                f"{int(row['bytes']):,}" if row["bytes"] == row["bytes"] else MISSING,
+            ]
+            for _, row in rates.iterrows()
+        ]
+        titles = ["codec", "split", "images", "bpp", "PSNR (dB)", "bytes"]
+        parts += [element("h3", "Compressed stores"), _plain_table(titles, stores)]
+    return _section("How it was made", *parts)
+
+
+def _letters(study: StudySummary, results: pd.DataFrame) -> str:
+    names = list(study.configurations)
+    if not results.empty:
+        names += list(configuration_table(results)["configuration"])
+    used = dict.fromkeys(letter for name in names for letter in name[:2].upper())
+    meanings = {f"{x}": _CHANNELS[x] for x in used if x in _CHANNELS}
+    meanings |= {x: _MEANING[x] for x in dict.fromkeys(name[:2] for name in names) if x in _MEANING}
+    if any("#" in name for name in names):
+        meanings["#25%"] = "a share of the training images, such as a small budget would collect."
+    if not meanings:
+        return ""
+    intro = "The first letter says what the model was trained on, the second what it was tested on."
+    terms = [element("dt", key) + element("dd", value) for key, value in meanings.items()]
+    return element("p", intro) + wrap("dl", terms, class_="letters")
+
+
+def _configuration_cells(row: pd.Series[Any], groups: list[str]) -> list[str]:
+    cells = [
+        number(row["train_bpp"], 3),
+        _percent(row["train_percent"]),
+        number(row["test_bpp"], 3),
+        _percent(row["test_percent"]),
+        number(row["seeds"], 0),
+    ]
+    return [
+        element("td", points(row["miou"], row["miou std"]), class_="main"),
+        _difference_cell(row, "miou"),
+        element("td", points(row["pixel_accuracy"], row["pixel_accuracy std"])),
+        *(element("td", points(row[f"miou:{g}"], row[f"miou:{g} std"])) for g in groups),
+        *(element("td", cell) for cell in cells),
+    ]
+
+
+def _difference_cell(row: pd.Series[Any], metric: str) -> str:
+    value, std = row[f"{metric} difference"], row[f"{metric} difference std"]
+    if value != value:
+        return element("td", MISSING)
+    return element("td", signed_points(value, std), style=_heat(value))
+
+
+def _heat_cell(row: pd.Series[Any], metric: str) -> str:
+    text = points(row[metric], row[f"{metric} std"])
+    value = row[f"{metric} difference"]
+    if value != value:
+        return element("td", text)
+    tip = f"{signed_points(value, row[f'{metric} difference std'])} to OO"
+    return element("td", text, style=_heat(value), title=tip)
+
+
+def _heat(difference: float) -> str:
+    strength = min(abs(difference) / _HEAT_FULL, 1.0) * 0.75
+    if strength < 0.005:
+        return ""
+    return f"background:rgb(var(--{'down' if difference < 0 else 'up'}) / {strength:.2f})"
+
+
+def _point_table(table: pd.DataFrame, titles: list[str], cells: list[list[str]]) -> str:
+    """A table with a row per point under a line that names its codec and rate."""
+    head = element("th", "configuration", class_="text")
+    parts = [wrap("thead", [wrap("tr", [head, *(element("th", title) for title in titles)])])]
+    for codec, rows in table.groupby("codec", sort=False):
+        rate = rows["rate"].dropna()
+        label = "originals, no codec" if codec == ORIGINALS else str(codec)
+        if len(rate) and codec != ORIGINALS:
+            label += f", {number(float(rate.iloc[-1]), 2)} bpp"
+        name = element("span", label)
+        lines = [wrap("tr", [f'<th class="text" colspan="{len(titles) + 1}">{name}</th>'])]
+        for index, configuration in zip(rows.index, rows["configuration"], strict=True):
+            first = element("th", configuration, class_="text")
+            lines.append(wrap("tr", [first, *cells[int(index)]]))
+        parts.append(wrap("tbody", lines))
+    return wrap("div", [wrap("table", parts, class_="points")], class_="scroll")
+
+
+def _plain_table(titles: list[str], rows: list[list[str]]) -> str:
+    """A table whose first column is text and the others are numbers."""
+
+    def line(tag: str, cells: list[str]) -> str:
+        first = element(tag, cells[0], class_="text")
+        return wrap("tr", [first, *(element(tag, cell) for cell in cells[1:])])
+
+    body = wrap("tbody", [line("td", row) for row in rows])
+    table = wrap("table", [wrap("thead", [line("th", titles)]), body])
+    return wrap("div", [table], class_="scroll")
+
+
+def _percent(value: float) -> str:
+    return MISSING if value != value else f"{number(value, 1 if value < 10 else 0)} %"
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def _section(title: str, *parts: str) -> str:
+    return wrap("section", [element("h2", title), *parts])

@@ -1,0 +1,247 @@
+"""Queries over result rows: means and spreads over seeds, and differences paired by seed.
+
+Nothing here formats a number; :mod:`ratewise.report.text` does.
+
+A *point* is one configuration at one codec: the rows that differ only in their seed. In the tables
+a metric ``m`` has four columns: ``m`` (mean over seeds), ``m std`` (sample standard deviation, NaN
+for one seed), ``m difference`` and ``m difference std`` (to OO, paired by seed; NaN for OO).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+ORIGINALS = "originals"
+"""What stands in the codec column of a point that no codec touched."""
+
+REFERENCE = "OO"
+SETTINGS = ("data", "prepare", "task", "model", "recipe")
+_TEXT = (*SETTINGS, "train_channel", "train_codec", "train_share", "test_channel", "test_codec")
+_BYTES = ("bytes_compressed", "bytes_privileged", "bytes_auxiliary")
+_NUMBERS = (
+    *_BYTES,
+    "seed",
+    "train_images",
+    "train_bpp",
+    "test_bpp",
+    "train_psnr",
+    "test_psnr",
+    "miou",
+)
+_ORDER = ("OO", "CO", "OC", "CC", "RO", "OR", "RR", "AO", "OA", "AA")
+
+
+def configuration_table(results: pd.DataFrame) -> pd.DataFrame:
+    """One row per point: rates, mIoU, pixel accuracy, PSNR and the mIoU of each class group."""
+    metrics = ["miou", "pixel_accuracy", *(f"miou:{name}" for name in group_names(results))]
+    return summarise(results, metrics)
+
+
+def class_table(results: pd.DataFrame) -> pd.DataFrame:
+    """One row per point, with the IoU of each class as metrics ``iou:<class>``."""
+    return summarise(results, [f"iou:{name}" for name in class_names(results)])
+
+
+def class_names(results: pd.DataFrame) -> list[str]:
+    """The classes that the rows score, in their order."""
+    return _suffixes(results, "iou:")
+
+
+def group_names(results: pd.DataFrame) -> list[str]:
+    """The class groups that the rows score, in their order."""
+    return _suffixes(results, "miou:")
+
+
+def tidy(results: pd.DataFrame) -> pd.DataFrame:
+    """The rows with empty text instead of NaN, numbers as floats, and four more columns.
+
+    ``configuration`` is train channel, test channel and share (``CO#25%``), followed by those of
+    data, prepare, task, model and recipe that vary within ``results``; ``codec`` the codec that
+    makes the point what it is (two, if training and test differ); ``family`` its name without
+    options; ``rate`` its bits per pixel, on the test side if that is compressed.
+    """
+    import pandas as pd
+
+    rows = results.reset_index(drop=True).copy()
+    for name in _TEXT:
+        values = rows[name] if name in rows else pd.Series("", index=rows.index)
+        rows[name] = values.astype(object).where(values.notna(), "").astype(str)
+    for name in rows.columns:
+        if name in _NUMBERS or name == "pixel_accuracy" or name.startswith(("iou:", "miou:")):
+            rows[name] = pd.to_numeric(rows[name], errors="coerce").astype(float)
+    for name in set(_NUMBERS) - set(rows.columns):
+        rows[name] = float("nan")
+    vary = [name for name in SETTINGS if rows[name].nunique() > 1]
+    records: list[dict[str, Any]] = rows.to_dict("records")  # type: ignore[assignment]
+    rows["configuration"] = [_configuration(record, vary) for record in records]
+    rows["codec"] = [_codec(record) for record in records]
+    rows["family"] = [family(_codec(record)) for record in records]
+    rows["rate"] = [_rate(record) for record in records]
+    return rows
+
+
+def summarise(results: pd.DataFrame, metrics: Iterable[str]) -> pd.DataFrame:
+    """One row per point, ordered for reading: originals, then by codec from high to low rate.
+
+    ``train_percent`` is the bytes collected for training (compressed, privileged and auxiliary) in
+    per cent of those of the reference (OO), ``test_percent`` the same of the test images;
+    ``seeds`` counts the seeds with an mIoU. A metric that no row has is NaN.
+    """
+    import pandas as pd
+
+    rows = tidy(results)
+    metrics = list(dict.fromkeys(metrics))
+    for metric in metrics:
+        if metric not in rows:
+            rows[metric] = float("nan")
+    points: list[dict[str, Any]] = []
+    for _, group in rows.groupby(["configuration", *SETTINGS, "codec"], sort=False):
+        first = group.iloc[0]
+        base = reference_rows(rows, first)
+        point: dict[str, Any] = {name: first[name] for name in (*_TEXT, *_DERIVED)}
+        point["seeds"] = int(group.dropna(subset=["miou"])["seed"].nunique())
+        for name in _MEANS:
+            point[name] = float(group[name].mean())
+        point["train_percent"] = 100 * _ratio(_collected(group), _collected(base))
+        point["test_percent"] = 100 * _ratio(group["test_bpp"].mean(), base["test_bpp"].mean())
+        for metric in metrics:
+            values = by_seed(group, metric)
+            # The reference is not compared with itself: its differences stay NaN.
+            other = base if len(base.index.difference(group.index)) else base.iloc[:0]
+            difference = paired_difference(group, other, metric)
+            point[metric], point[f"{metric} std"] = values.mean(), values.std()
+            point[f"{metric} difference"] = difference.mean()
+            point[f"{metric} difference std"] = difference.std()
+        points.append(point)
+    spreads = [f"{m}{s}" for m in metrics for s in ("", " std", " difference", " difference std")]
+    rates = ("seeds", *_MEANS, "train_percent", "test_percent")
+    columns = [*_TEXT, *_DERIVED, *rates, *spreads]
+    return _ordered(pd.DataFrame(points, columns=columns))
+
+
+def by_seed(rows: pd.DataFrame, metric: str) -> pd.Series[float]:
+    """The metric of each seed of one point, indexed by seed; seeds without a value are left out."""
+    return rows.groupby("seed")[metric].mean().dropna()
+
+
+def paired_difference(rows: pd.DataFrame, reference: pd.DataFrame, metric: str) -> pd.Series[float]:
+    """``rows`` minus ``reference`` for each seed that both have (tidy rows of one point each).
+
+    Runs of one seed share their initial weights and the order of samples, so that what they have
+    in common cancels out.
+    """
+    return (by_seed(rows, metric) - by_seed(reference, metric)).dropna()
+
+
+def select(rows: pd.DataFrame, configuration: str, codec: str) -> pd.DataFrame:
+    """The tidy rows of one configuration at one codec (perhaps none)."""
+    return rows[(rows["configuration"] == configuration) & (rows["codec"] == codec)]
+
+
+def reference_rows(rows: pd.DataFrame, point: pd.Series[Any]) -> pd.DataFrame:
+    """The tidy OO rows that ``point`` is compared with: all of the originals, the same settings.
+
+    Where its recipe has no OO of its own, the standard recipe's is taken.
+    """
+    pair = rows["train_channel"] + rows["test_channel"] + rows["train_share"]
+    chosen = pair == REFERENCE
+    for name in SETTINGS[:-1]:
+        chosen &= rows[name] == point[name]
+    same = chosen & (rows["recipe"] == point["recipe"])
+    return rows[same if same.any() else chosen & (rows["recipe"] == "standard")]
+
+
+def with_missing(
+    table: pd.DataFrame, codecs: Sequence[str], configurations: Sequence[str] = ()
+) -> pd.DataFrame:
+    """``table`` and a row of NaN for each asked combination of which there is no result.
+
+    ``configurations`` defaults to those in the table. Combinations that need no codec are left
+    alone, except that a configuration on originals asked for and absent gets its row.
+    """
+    import pandas as pd
+
+    wanted = list(configurations) or list(dict.fromkeys(table["configuration"]))
+    have = set(zip(table["configuration"], table["codec"], strict=True))
+    rates = table.groupby("codec")["rate"].mean().to_dict()
+    missing = []
+    for configuration in wanted:
+        compressed = configuration[:2].upper() != REFERENCE
+        for codec in [c for c in codecs if c != "png"] if compressed else [ORIGINALS]:
+            if (configuration, codec) not in have:
+                row = {"configuration": configuration, "codec": codec, "family": family(codec)}
+                missing.append({**row, "rate": rates.get(codec, float("nan")), "seeds": 0})
+    if not missing:
+        return table
+    extra = pd.DataFrame(missing).reindex(columns=table.columns)
+    return _ordered(pd.concat([table, extra], ignore_index=True) if len(table) else extra)
+
+
+def family(codec: str) -> str:
+    """``jpeg`` of ``jpeg:quality=5``; the two joined where training and test codecs differ."""
+    return " to ".join(dict.fromkeys(part.split(":")[0] for part in codec.split(" to ")))
+
+
+_DERIVED = ("configuration", "codec", "family")
+_MEANS = ("rate", "train_images", "train_bpp", "test_bpp", "train_psnr", "test_psnr")
+
+
+def _suffixes(results: pd.DataFrame, prefix: str) -> list[str]:
+    return [str(c).removeprefix(prefix) for c in results.columns if str(c).startswith(prefix)]
+
+
+def _configuration(record: dict[str, Any], vary: list[str]) -> str:
+    name = record["train_channel"] + record["test_channel"] + record["train_share"]
+    return " · ".join([name, *(record[key] for key in vary if record[key])])
+
+
+def _codec(record: dict[str, Any]) -> str:
+    sides = [
+        record[f"{side}_codec"]
+        for side in ("train", "test")
+        if record[f"{side}_channel"].upper() != "O" and record[f"{side}_codec"]
+    ]
+    return " to ".join(dict.fromkeys(sides)) or ORIGINALS
+
+
+def _rate(record: dict[str, Any]) -> float:
+    return float(record["test_bpp" if record["test_channel"].upper() != "O" else "train_bpp"])
+
+
+def _collected(rows: pd.DataFrame) -> float:
+    """Bytes of all that was collected to train one model: every kind of training image counts."""
+    return float(rows[list(_BYTES)].sum(axis=1).mean())
+
+
+def _ratio(part: float, whole: float) -> float:
+    return float(part / whole) if whole and whole == whole else float("nan")
+
+
+def _ordered(table: pd.DataFrame) -> pd.DataFrame:
+    families = list(dict.fromkeys([ORIGINALS, *table["family"]]))
+    rates = table.groupby("codec")["rate"].mean().fillna(0.0).to_dict()
+
+    def rank(index: int) -> tuple[Any, ...]:
+        row = table.iloc[index]
+        name, codec = str(row["configuration"]), str(row["codec"])
+        known = _ORDER.index(name[:2]) if name[:2] in _ORDER else len(_ORDER)
+        rate = 0.0 if codec == ORIGINALS else -rates[codec]
+        # Without a rate (no result at all) a codec keeps the place where it was asked for.
+        return (families.index(row["family"]), rate, codec, known, -share(name), index)
+
+    return table.iloc[sorted(range(len(table)), key=rank)].reset_index(drop=True)
+
+
+def share(configuration: str) -> float:
+    """The per cent in a configuration's name (``CO#25%`` is 25), 100 where it has none."""
+    for mark in "#@":
+        tail = configuration.partition(mark)[2].partition("%")[0]
+        try:
+            return float(tail)
+        except ValueError:
+            continue
+    return 100.0

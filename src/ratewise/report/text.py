@@ -1,0 +1,83 @@
+"""Numbers as text, and tables as lists of strings for the terminal and for Markdown.
+
+Scores between 0 and 1 are written in points (times 100); "-" stands for a missing value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from ratewise.report.tables import class_names, class_table, configuration_table, group_names
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+MISSING = "-"
+
+
+def number(value: float | None, digits: int = 1) -> str:
+    """``value`` with so many decimals; "-" for None and NaN; never "-0.0"."""
+    if value is None or value != value:
+        return MISSING
+    text = f"{value:.{digits}f}"
+    return text.removeprefix("-") if not text.strip("-0.") else text
+
+
+def points(value: float, std: float = float("nan")) -> str:
+    """A score in points, with its spread where that is known: ``71.2 ± 0.4``."""
+    text = number(100 * value)
+    return text if text == MISSING or std != std else f"{text} ± {number(100 * std)}"
+
+
+def signed_points(value: float, std: float = float("nan")) -> str:
+    """A difference in points with its sign: ``-12.3 ± 0.8``, ``+0.4``."""
+    text = points(value, std)
+    return f"+{text}" if value > 0 and text[:3] != "0.0" else text
+
+
+def configuration_rows(results: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
+    """The configuration table as (column titles, rows of text)."""
+    table, groups = configuration_table(results), group_names(results)
+    titles = ["codec", "configuration", "train bpp", "test bpp", "mIoU", "to OO", "pixel accuracy"]
+    rows = [
+        [
+            str(row["codec"]),
+            str(row["configuration"]),
+            number(row["train_bpp"], 3),
+            number(row["test_bpp"], 3),
+            points(row["miou"], row["miou std"]),
+            signed_points(row["miou difference"], row["miou difference std"]),
+            points(row["pixel_accuracy"], row["pixel_accuracy std"]),
+            *(points(row[f"miou:{name}"], row[f"miou:{name} std"]) for name in groups),
+            str(row["seeds"]),
+        ]
+        for _, row in table.iterrows()
+    ]
+    return [*titles, *(f"mIoU {name}" for name in groups), "seeds"], rows
+
+
+def class_rows(results: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
+    """The per-class IoU table as (column titles, rows of text)."""
+    table, classes = class_table(results), class_names(results)
+    rows = [
+        [
+            str(row["codec"]),
+            str(row["configuration"]),
+            *(points(row[f"iou:{name}"], row[f"iou:{name} std"]) for name in classes),
+        ]
+        for _, row in table.iterrows()
+    ]
+    return ["codec", "configuration", *classes], rows
+
+
+def markdown(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table; the first two columns are left-aligned, numbers to the right."""
+    lines = [
+        list(titles),
+        [":--" if i < 2 else "--:" for i in range(len(titles))],
+        *map(list, rows),
+    ]
+    return "\n".join(
+        "| " + " | ".join(cell.replace("|", "\\|") for cell in r) + " |" for r in lines
+    )

@@ -1,0 +1,167 @@
+"""A study from its file to its rows: check the data, plan, run, collect."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from ratewise.data.dataset import Dataset, check_splits
+from ratewise.data.datasets import open_dataset
+from ratewise.errors import InputError, StageError
+from ratewise.execution import Resources
+from ratewise.files import read_json, write_json
+from ratewise.study.cache import Cache, locked
+from ratewise.study.digests import open_digests, split_contents
+from ratewise.study.plan import Plan, Stage, make_plan
+from ratewise.study.results import results_table, write_results
+from ratewise.study.scheduler import ScheduleReport, StageContext, run_plan
+from ratewise.study.settings import Study, StudySettings
+from ratewise.validation import validate
+
+PLAN = "plan.json"
+
+
+@dataclass(frozen=True)
+class PlannedStudy:
+    """A study whose inputs were checked, with its plan and the folder of its results."""
+
+    study: Study
+    dataset: Dataset
+    plan: Plan
+    folder: Path
+
+    @property
+    def cache(self) -> Cache:
+        """What the stages leave behind."""
+        return Cache(self.folder / "cache")
+
+
+def plan_study(study: Study, folder: Path | None = None, *, quiet: bool = True) -> PlannedStudy:
+    """Check everything that a study rests on and plan it; runs no stage.
+
+    Raises :class:`InputError` for a missing folder, an unknown split, a split without images,
+    a mask of another size than its image or a class id out of range.
+    """
+    settings = study.settings
+    folder = folder or study.default_folder
+    dataset = open_dataset(settings.data, study.base)
+    splits = (settings.train_split, settings.test_split)
+    for key, split in zip(("train_split", "test_split"), splits, strict=True):
+        if split not in dataset.splits:
+            raise InputError(
+                f"{key}: {dataset.name} has no split {split!r} (allowed: "
+                f"{', '.join(dataset.splits)})"
+            )
+    weights = _encoder_weights(study)
+    with open_digests(folder / "cache" / "digests.sqlite") as digests:
+        contents = split_contents(dataset, splits, digests, quiet=quiet)
+        digest = digests.of(weights) if weights else None
+    _check_masks(dataset, contents, folder / "cache" / "checked", quiet=quiet)
+    plan = make_plan(settings, contents, digest)
+    return PlannedStudy(study, dataset, plan, folder)
+
+
+def run_study(
+    planned: PlannedStudy,
+    *,
+    resources: Resources = Resources(workers=0),
+    quiet: bool = False,
+    announce: Callable[[str], None] = lambda line: None,
+) -> ScheduleReport:
+    """Run what is not yet in the cache and leave ``results.parquet`` and ``results.csv``.
+
+    Raises :class:`StageError` that names the configurations without results if stages failed;
+    what was finished is kept and its rows are written.
+    """
+    settings, plan, cache = planned.study.settings, planned.plan, planned.cache
+    context = StageContext(settings, planned.dataset, planned.study.base, resources, quiet)
+
+    def collect(stage: Stage) -> None:
+        if stage.kind == "evaluate":
+            write_results(results_table(settings, plan, cache), planned.folder)
+
+    with locked(planned.folder):
+        if _is_collected(planned) and all(map(cache.is_complete, plan.stages.values())):
+            return ScheduleReport(cached=list(plan.stages))
+        _check_task(planned)
+        write_json(planned.folder / PLAN, {"settings": _dump(settings), "plan": plan.to_json()})
+        report = run_plan(plan, cache, context, announce=announce, finished=collect)
+        write_results(results_table(settings, plan, cache), planned.folder)
+    if report.failed:
+        raise StageError(_failure_sentence(plan, report))
+    return report
+
+
+def open_run(folder: Path) -> tuple[StudySettings, Plan, Cache]:
+    """The settings, plan and cache that an earlier run left in ``folder``."""
+    path = folder / PLAN
+    if not path.is_file():
+        raise InputError(f"{folder}: no study was run here (there is no {PLAN})")
+    try:
+        value = read_json(path)
+        plan = Plan.from_json(value["plan"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{path}: cannot be read ({error})") from None
+    return validate(StudySettings, value["settings"], str(path)), plan, Cache(folder / "cache")
+
+
+def _check_task(planned: PlannedStudy) -> None:
+    """Settings that only the task's libraries can judge, such as an encoder's name."""
+    from ratewise.tasks.segmentation import check
+
+    classes = planned.dataset.classes
+    if classes is None:
+        raise InputError(f"{planned.dataset.name} has no masks, which segmentation needs")
+    check(planned.study.settings.task, len(classes), base=planned.study.base)
+
+
+def _dump(settings: StudySettings) -> dict[str, object]:
+    return settings.model_dump(mode="json")
+
+
+def _is_collected(planned: PlannedStudy) -> bool:
+    """Whether the folder's results are those of this very plan."""
+    if not (planned.folder / "results.parquet").is_file():
+        return False
+    try:
+        settings, plan, _ = open_run(planned.folder)
+    except InputError:
+        return False
+    return plan == planned.plan and settings == planned.study.settings
+
+
+def _encoder_weights(study: Study) -> Path | None:
+    named = study.settings.task.weights_file
+    if named is None:
+        return None
+    path = study.base / named
+    if not path.is_file():
+        raise InputError(f"task.encoder_weights: {path}: no such file")
+    return path
+
+
+def _check_masks(dataset: Dataset, contents: dict[str, str], folder: Path, *, quiet: bool) -> None:
+    """Check every image and mask of a split once; what was checked is remembered by content."""
+    if dataset.root is None:
+        return  # what is generated is right by construction
+    for split, content in contents.items():
+        marker = folder / content
+        if marker.is_file():
+            continue
+        check_splits(dataset, [split], quiet=quiet)
+        marker.parent.mkdir(parents=True, exist_ok=True)
+        marker.touch()
+
+
+def _failure_sentence(plan: Plan, report: ScheduleReport) -> str:
+    first = next(name for name in plan.stages if name in report.failed)
+    lost = {
+        f"{run.configuration} ({run.train_codec} to {run.test_codec}, seed {run.seed})"
+        for run in plan.runs
+        if run.evaluate in report.failed
+    }
+    return (
+        f"{plan.stages[first].title}: {report.failed[first]}; no results for: "
+        f"{', '.join(sorted(lost))}"
+    )

@@ -1,0 +1,140 @@
+"""``ratewise codec``: what it prints, writes and refuses."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image as PillowImage
+from PIL import features
+from typer.testing import CliRunner
+
+from ratewise.cli.main import app
+from ratewise.images import read_image, write_png
+
+runner = CliRunner()
+
+
+def run(*arguments: object) -> tuple[int, str, str]:
+    result = runner.invoke(app, ["codec", *map(str, arguments)])
+    assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
+    return result.exit_code, result.stdout, result.stderr
+
+
+@pytest.fixture
+def picture(tmp_path: Path) -> Path:
+    y, x = np.mgrid[:40, :50]
+    write_png(tmp_path / "a.png", np.stack([5 * x, 6 * y, x + y], -1).astype(np.uint8))
+    return tmp_path / "a.png"
+
+
+def test_list_tells_operating_points_options_and_versions() -> None:
+    code, out, _ = run("list", "--json")
+    codecs = {entry["codec"]: entry for entry in json.loads(out)}
+    assert code == 0
+    assert list(codecs)[:5] == ["png", "jpeg", "jpeg2000", "webp", "avif"]
+    assert codecs["png"]["operating_point"] is None
+    assert codecs["jpeg"]["operating_point"] == {
+        "name": "quality", "minimum": 1, "maximum": 100, "higher_is_better": True, "integer": True
+    }  # fmt: skip
+    subsampling = {"name": "subsampling", "default": "420", "allowed": "420, 422 or 444"}
+    assert subsampling in codecs["jpeg"]["options"]
+    assert "openjpeg" in codecs["jpeg2000"]["versions"]
+    code, out, _ = run("list")
+    assert code == 0
+    assert "quality=75  a whole number from 1 to 100; the operating point, larger is better" in out
+
+
+def test_list_says_what_pillow_lacks(monkeypatch: pytest.MonkeyPatch) -> None:
+    check = features.check
+    monkeypatch.setattr(features, "check", lambda name: name != "webp" and check(name))
+    code, out, _ = run("list")
+    assert code == 0
+    assert out.count("not available") == 1
+    assert "without WebP" in out
+
+
+def test_encode_then_decode(picture: Path, tmp_path: Path) -> None:
+    packed, back = tmp_path / "a.bin", tmp_path / "b.png"
+    code, out, _ = run("encode", picture, packed, "--codec", "jpeg:quality=20")
+    size = packed.stat().st_size
+    assert code == 0
+    assert f"jpeg:quality=20, {size} bytes, {8 * size / 2000:.4f} bpp, " in out
+    code, out, _ = run("encode", picture, packed, "--codec", "jpeg:quality=20", "--json")
+    assert json.loads(out)["bytes"] == size
+    code, out, _ = run("decode", packed, back)
+    assert (code, "jpeg, 50x40" in out) == (0, True)
+    with PillowImage.open(packed) as expected:
+        assert np.array_equal(read_image(back), np.asarray(expected))
+
+
+def test_bench_prints_and_saves(picture: Path, tmp_path: Path) -> None:
+    out_folder = tmp_path / "out" / "bench"
+    arguments = ["bench", picture, "--codec", "jpeg:quality=5,30", "--codec", "png"]
+    code, out, _ = run(*arguments, "--out", out_folder)
+    assert code == 0
+    assert all(word in out for word in ("jpeg:quality=5", "png", "MS-SSIM dB", "dec ms"))
+    assert {path.name for path in out_folder.iterdir()} == {"images.csv", "summary.csv", "rd.png"}
+    assert read_image(out_folder / "rd.png").std() > 5
+    code, out, _ = run(*arguments, "--out", out_folder, "--json", "--quiet")
+    summary = json.loads(out)["summary"]
+    assert [row["codec"] for row in summary] == ["jpeg:quality=5", "jpeg:quality=30", "png"]
+    assert summary[2]["psnr"] is None
+
+
+def test_bench_with_a_damaged_image_does_the_rest_and_exits_with_1(
+    picture: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "bad.png").write_bytes(b"no image")
+    code, out, err = run("bench", tmp_path, "-c", "jpeg", "-o", tmp_path / "out", "--quiet")
+    assert code == 1
+    assert "jpeg:quality=75" in out
+    assert "1 of 2 measurements failed" in err
+    assert "bad.png" in err
+    assert "bad.png" in (tmp_path / "out" / "failures.csv").read_text()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["encode", "a.png", "b.jpg", "-c", "jpg"], "did you mean jpeg?"),
+        (["encode", "a.png", "b.jpg", "-c", "jpeg:quality=0"], "quality=0 is not allowed"),
+        (["encode", "a.png", "b.jpg", "-c", "jpeg:quality=5,6"], "has 2 values"),
+        (["encode", "gone.png", "b.jpg", "-c", "jpeg"], "gone.png: no such file"),
+        (["encode", ".", "b.jpg", "-c", "jpeg"], ".: not a file"),
+        (["encode", "a.png", "no/b.jpg", "-c", "jpeg"], "there is no folder no"),
+        (["encode", "a.png", "a.png", "-c", "jpeg"], "the file to write is the file to read"),
+        (["encode", "text.png", "b.jpg", "-c", "jpeg"], "text.png: not an image"),
+        (["decode", "text.png", "b.png"], "text.png: no codec recognises"),
+        (["decode", "a.png", "b.jpg"], "end its name in .png"),
+        (["bench", "a.png", "-c", "jpeg:quality=5,101", "-o", "out"], "quality=101"),
+        (["bench", "empty", "-c", "jpeg", "-o", "out"], "empty: no images in this folder"),
+        (["bench", "gone", "-c", "jpeg", "-o", "out"], "gone: no such file or folder"),
+        (["bench", "a.png", "-c", "jpeg", "-o", "text.png"], "there is a file of this name"),
+    ],
+)
+def test_bad_input_is_one_sentence_and_exit_code_2(
+    arguments: list[str],
+    said: str,
+    picture: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "text.png").write_text("text")
+    (tmp_path / "empty").mkdir()
+    before = sorted(tmp_path.rglob("*"))
+    code, out, err = run(*arguments)
+    assert (code, out) == (2, "")
+    assert said in err
+    assert err.count("\n") == 1
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize("command", ["list", "encode", "decode", "bench"])
+def test_help_has_an_example(command: str) -> None:
+    code, out, _ = run(command, "--help")
+    assert code == 0
+    assert f"Example: ratewise codec {command}" in out

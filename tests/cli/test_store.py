@@ -1,0 +1,89 @@
+"""``ratewise store`` on the command line: results, exit codes, one sentence per mistake."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image as PillowImage
+from typer.testing import CliRunner, Result
+
+from ratewise.cli.main import app
+
+
+def _run(*arguments: object) -> Result:
+    return CliRunner().invoke(app, ["store", *map(str, arguments)])
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for i in range(2):
+        pixels = np.random.default_rng(i).integers(0, 256, (16, 16, 3), np.uint8)
+        PillowImage.fromarray(pixels).save(folder / f"{i}.png")
+    return folder
+
+
+def test_compress_info_verify_decompress(photos: Path, tmp_path: Path) -> None:
+    store = tmp_path / "s"
+    made = _run("compress", photos, store, "--codec", "jpeg:quality=10", "-j", 1, "-q", "--json")
+    assert made.exit_code == 0, made.output
+    facts = json.loads(made.stdout)
+    assert (facts["done"], facts["failed"]) == (2, 0)
+    facts = json.loads(_run("info", store, "--json").stdout)
+    assert (facts["codec"], facts["images"]) == ("jpeg:quality=10", 2)
+    assert "jpeg:quality=10" in _run("info", store).stdout
+    assert _run("verify", store, "-j", 1, "-q", "--decode").exit_code == 0
+    assert _run("decompress", store, tmp_path / "d", "-j", 1, "-q").exit_code == 0
+    assert (tmp_path / "d/1.png").is_file()
+    again = _run("compress", store, tmp_path / "s2", "--codec", "png", "-j", 1, "-q")
+    assert again.exit_code == 0, again.output
+    (store / "1.jpg").write_bytes(b"")
+    wrong = _run("verify", store, "-j", 1, "-q")
+    assert wrong.exit_code == 1
+    assert "1.jpg: has 0 bytes" in wrong.stderr
+
+
+def test_an_unreadable_image_gives_exit_code_1(photos: Path, tmp_path: Path) -> None:
+    (photos / "bad.png").write_text("x")
+    result = _run("compress", photos, tmp_path / "s", "--codec", "png", "-j", 1, "-q")
+    assert result.exit_code == 1
+    assert "1 images could not be compressed; see" in result.stderr
+    assert (tmp_path / "s/0.png").is_file()
+
+
+def test_a_split_of_generated_data(tmp_path: Path) -> None:
+    sizes = ["--set", "train=1", "--set", "width=64", "--set", "height=48"]
+    result = _run(
+        *("compress", "-", tmp_path / "s", "--data", "streets", "--split", "train", *sizes),
+        *("--codec", "png", "--crop", "32x32", "-j", 1, "-q", "--json"),
+    )
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout)["pixels"] == 32 * 32
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["{photos}", "{out}", "--codec", "jpg:quality=5"], "jpg"),
+        (["{photos}", "{out}", "--codec", "jpeg:quality=500"], "quality"),
+        (["{photos}/none", "{out}", "--codec", "png"], "no such folder"),
+        (["{photos}", "{photos}/s", "--codec", "png"], "outside of its source"),
+        (["{photos}", "{out}", "--codec", "png", "--split", "x"], "need --data"),
+        (["{photos}", "{out}", "--codec", "png", "--crop", "8"], "--crop = '8'"),
+        (["-", "{out}", "--codec", "png", "--data", "streets"], "allowed: train, val"),
+        (["{photos}", "{out}", "--codec", "png", "--data", "x"], "unknown data set 'x'"),
+    ],
+)
+def test_wrong_input_is_one_sentence_and_exit_code_2(
+    photos: Path, tmp_path: Path, arguments: list[str], message: str
+) -> None:
+    filled = [a.format(photos=photos, out=tmp_path / "out") for a in arguments]
+    result = _run("compress", *filled, "-q")
+    assert result.exit_code == 2
+    assert message in result.stderr
+    assert result.stderr.count("\n") == 1
+    assert not (tmp_path / "out").exists()
