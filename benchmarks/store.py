@@ -118,7 +118,7 @@ def main() -> int:
     """Measure and print; exit code 1 if a limit is passed."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--images", type=Path, help="folder of images; generated without")
-    parser.add_argument("--count", type=int, default=1000, help="images for CPU and speed-up")
+    parser.add_argument("--count", type=int, default=2000, help="images for CPU and speed-up")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--codec", default="jpeg:quality=50")
     parser.add_argument("--measure", choices=["bare", "store"], help=argparse.SUPPRESS)

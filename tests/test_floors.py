@@ -15,6 +15,7 @@ FLOORS = [
     "errors",
     "files",
     "validation",
+    "depth",
     "images",
     "metrics",
     "execution",

@@ -21,7 +21,6 @@ An embedded colour profile is not applied, as in every common training pipeline.
 from __future__ import annotations
 
 import io
-import struct
 import warnings
 from pathlib import Path
 from typing import Any
@@ -31,6 +30,7 @@ from numpy.typing import NDArray
 from PIL import Image as PillowImage
 from PIL import ImageOps, UnidentifiedImageError
 
+from ratewise.depth import HEAD, bits_per_sample
 from ratewise.errors import ImageError
 from ratewise.files import write_atomically
 
@@ -169,16 +169,14 @@ def _problem(picture: PillowImage.Image, source: Path | bytes) -> str | None:
         return f"{width}x{height} is more than {MAX_PIXELS} pixels"
     if getattr(picture, "n_frames", 1) > 1 and picture.format != "MPO":
         return "images with several frames are not supported"
-    if picture.format == "PNG" and _png_bit_depth(source) == 16:
-        # Pillow would drop the low byte of a 16-bit RGB PNG without a word.
-        return "16-bit images are not supported; convert to 8 bits"
+    depth = bits_per_sample(picture, _head(source))
+    if depth > 8:
+        return f"{depth}-bit images are not supported; convert to 8 bits"
     return None
 
 
-def _png_bit_depth(source: Path | bytes) -> int:
+def _head(source: Path | bytes) -> bytes:
     if isinstance(source, bytes):
-        head = source[:25]
-    else:
-        with source.open("rb") as handle:
-            head = handle.read(25)
-    return int(struct.unpack_from("B", head, 24)[0]) if len(head) == 25 else 8
+        return source[:HEAD]
+    with source.open("rb") as handle:
+        return handle.read(HEAD)

@@ -212,7 +212,7 @@ def test_deep_jpeg2000_and_avif_are_refused_where_pillow_would_drop_bits() -> No
         decode(bytes(jp2))
     avif = bytearray(codec("avif").encode(smooth(8, 8)))
     avif[avif.index(b"av1C") + 6] |= 0x40
-    with pytest.raises(CodecError, match="10- and 12-bit"):
+    with pytest.raises(CodecError, match="10-bit"):
         decode(bytes(avif))
 
 

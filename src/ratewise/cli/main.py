@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from importlib.metadata import version
 from typing import Annotated
 
@@ -41,5 +40,4 @@ def _options(
 
 def main() -> None:
     """Entry point of the ``ratewise`` command."""
-    logging.getLogger("lightning.fabric").setLevel(logging.WARNING)  # it announces its precision
     app()

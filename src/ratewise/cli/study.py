@@ -123,17 +123,24 @@ def show(folder: RunFolder, as_json: JsonOption = False) -> None:
 
 
 @app.command()
-def report(folder: RunFolder, quiet: QuietOption = False) -> None:
+def report(
+    folder: RunFolder,
+    pictures: Annotated[
+        Path | None, typer.Option(help="Also write the picture strips as PNG into this folder.")
+    ] = None,
+    quiet: QuietOption = False,
+) -> None:
     """Write a run's report.html again.
 
-    Example: ratewise study report runs/quickstart
+    Example: ratewise study report runs/quickstart --pictures pictures
     """
     with friendly_errors():
-        from ratewise.report.run_report import report_run
+        from ratewise.report.run_report import report_run, write_pictures
 
-        path = report_run(folder)
+        written = [report_run(folder), *(write_pictures(folder, pictures) if pictures else [])]
         if not quiet:
-            print(f"report: {path}")
+            for path in written:
+                print(f"wrote {path}")
 
 
 def _planned(

@@ -11,7 +11,6 @@ from pydantic import Field
 from ratewise.codecs.base import OperatingPoint
 from ratewise.codecs.chunks import boxes
 from ratewise.codecs.pillow import PillowCodec
-from ratewise.errors import CodecError
 from ratewise.images import Image
 
 _BRANDS = (b"avif", b"avis")
@@ -74,16 +73,6 @@ class AvifCodec(PillowCodec):
     @classmethod
     def _split(cls, data: bytes) -> dict[str, int]:
         return {"pixels": sum(stop - start for kind, start, stop in boxes(data) if kind == b"mdat")}
-
-    @classmethod
-    def _check_header(cls, data: bytes) -> None:
-        # Pillow would drop the low bits of a 10- or 12-bit image without a word.
-        meta = next((span for span in boxes(data) if span[0] == b"meta"), None)
-        if meta is None:
-            return  # an image sequence: refused later, for its frames
-        at = data.find(b"av1C", meta[1], meta[2])
-        if at >= 0 and data[at + 6] & 0x40:
-            raise CodecError("AVIF data: 10- and 12-bit images are not supported")
 
 
 @contextmanager

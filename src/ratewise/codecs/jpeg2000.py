@@ -67,11 +67,6 @@ class Jpeg2000Codec(PillowCodec):
         width, height = x1 - x0, y1 - y0
         if width * height > MAX_PIXELS or width < 1 or height < 1:
             raise CodecError(f"JPEG 2000 data: {width}x{height} is not 1 to {MAX_PIXELS} pixels")
-        (components,) = struct.unpack_from(">H", data, start + 40)
-        for index in range(components):
-            depth = (data[start + 42 + 3 * index] & 0x7F) + 1
-            if depth > 8:
-                raise CodecError(f"JPEG 2000 data: {depth}-bit images are not supported")
 
 
 def _codestream(data: bytes) -> tuple[int, int]:

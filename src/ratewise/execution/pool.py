@@ -26,12 +26,16 @@ _CHUNK_SECONDS = 0.05
 _LARGEST_CHUNK = 16
 _CHUNKS_AHEAD = 3  # per worker
 
-_ONE_THREAD = {
+_WORKER_ENVIRONMENT = {
     "OMP_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
     "MKL_NUM_THREADS": "1",
     "NUMEXPR_NUM_THREADS": "1",
     "OMP_WAIT_POLICY": "PASSIVE",
+    # glibc: keep the memory of one image for the next instead of returning it to the system and
+    # asking for it again, which costs a page fault for each 4 KB.
+    "MALLOC_TRIM_THRESHOLD_": str(64 << 20),
+    "MALLOC_MMAP_THRESHOLD_": str(16 << 20),
 }
 
 _Results = tuple[list[tuple[Any, Failure | None]], float]
@@ -93,7 +97,7 @@ class _Pool:
     def submit(self, chunk: list[Any]) -> Future[_Results]:
         """Have ``chunk`` done; a broken pool shows in the future, not here."""
         try:
-            with _environment(_ONE_THREAD):  # processes start here, when they are needed
+            with _environment(_WORKER_ENVIRONMENT):  # processes start here, when they are needed
                 return self._executor.submit(_run, chunk)
         except BrokenExecutor as error:
             broken: Future[_Results] = Future()
@@ -195,7 +199,7 @@ def _begin(job: bytes) -> None:
     """Make this process a worker: single-threaded, deaf to Ctrl-C, gone when its parent goes."""
     global _work
     # Before the job is unpickled, which imports the libraries that read these.
-    os.environ.update(_ONE_THREAD)
+    os.environ.update(_WORKER_ENVIRONMENT)
     # The terminal sends Ctrl-C to every process; the parent is the one to act on it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_leave_with_parent, daemon=True).start()

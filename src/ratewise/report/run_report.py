@@ -11,10 +11,10 @@ from ratewise.data.classes import Classes
 from ratewise.data.store import Store, open_store
 from ratewise.errors import InputError
 from ratewise.files import read_json, write_json
-from ratewise.images import read_mask
+from ratewise.images import read_mask, write_png
 from ratewise.report.model import Strip, StripColumn, StudySummary
 from ratewise.report.page import write_report
-from ratewise.report.pictures import choose_zoom
+from ratewise.report.pictures import choose_zoom, strip_png
 from ratewise.report.tables import family
 from ratewise.study.cache import Cache
 from ratewise.study.channels import LOSSLESS, Configuration
@@ -54,6 +54,18 @@ def report_run(folder: Path, *, command: str | None = None) -> Path:
         _strips(settings, plan, cache),
     )
     return path
+
+
+def write_pictures(folder: Path, out: Path) -> list[Path]:
+    """Write the picture strips of the run in ``folder`` as PNG files into ``out``."""
+    settings, plan, cache = open_run(folder)
+    classes = _classes(plan, cache)
+    paths = []
+    for strip in _strips(settings, plan, cache):
+        assert classes is not None  # a strip has a mask
+        paths.append(out / f"{strip.title.replace('/', '-').rpartition('.')[0]}.png")
+        write_png(paths[-1], strip_png(strip, classes))
+    return paths
 
 
 def _summary(settings: StudySettings, plan: Plan, cache: Cache, folder: Path) -> StudySummary:

@@ -12,6 +12,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from ratewise import codecs
+from ratewise.errors import InputError
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -182,8 +185,15 @@ def with_missing(
 
 
 def family(codec: str) -> str:
-    """``jpeg`` of ``jpeg:quality=5``; the two joined where training and test codecs differ."""
-    return " to ".join(dict.fromkeys(part.split(":")[0] for part in codec.split(" to ")))
+    """A codec without its operating point; two are joined where training and test differ."""
+    return " to ".join(dict.fromkeys(_family(part) for part in codec.split(" to ")))
+
+
+def _family(codec: str) -> str:
+    try:
+        return codecs.family(codec)
+    except InputError:  # rows of a codec that is not installed here are still tabulated
+        return codec.split(":")[0]
 
 
 _DERIVED = ("configuration", "codec", "family")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Literal
@@ -15,6 +16,9 @@ from ratewise.errors import InputError
 from ratewise.training.settings import TrainingSettings
 
 Precision = Literal["32-true", "bf16-mixed"]
+
+# Fabric announces its precision each time; a study would print it once per training.
+logging.getLogger("lightning.fabric").setLevel(logging.WARNING)
 
 _filling: Any = _deterministic  # its attribute is made at run time
 

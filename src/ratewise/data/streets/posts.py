@@ -26,8 +26,8 @@ def draw_post(frame: Frame, post: Post, scene: Scene, shade: Shade) -> None:
     patch = frame.patch(post.z, post.x, -reach, reach, 0.0, post.height + 0.4)
     if patch is None:
         return
-    # A pole is never thinner than about half a pixel of the finished picture.
-    thick = np.float32(max(post.radius, patch.pixel * 0.8))
+    # A pole is never thinner than about a pixel of the finished picture.
+    thick = np.float32(max(post.radius, patch.pixel * 1.1))
     widen = np.where(patch.y < 0.9, 1.35, 1.0) if post.carries == "lamp" else 1.0
     inside = (np.abs(patch.x) < thick * widen) & (patch.y > 0) & (patch.y < post.height)
     round_ = patch.x / thick * np.float32(0.45 * np.sign(scene.light.sun[0]))

@@ -115,7 +115,7 @@ def bystanders(dice: Dice, road: Road, place: str) -> list[Person]:
         side = dice.whole(0, 1)
         d = road.kerb(side) + dice.between(0.3, max(road.walk[side] - 0.3, 0.5))
         near = dice.between(0, 1)
-        z = 5.0 + 36 * near * near
+        z = 4.5 + 20 * near * near
         add(d if side else -d, z)
         if dice.chance(0.25):
             add((d if side else -d) + 0.6, z + dice.between(-0.3, 0.3))
@@ -123,7 +123,7 @@ def bystanders(dice: Dice, road: Road, place: str) -> list[Person]:
         for _ in range(dice.whole(1, 3)):
             add(dice.between(-road.half, road.half), road.zebra + dice.between(0.3, 2.6))
     if dice.chance(0.2):
-        z = dice.between(8, 35)
+        z = dice.between(7, 20)
         add((1 if dice.chance(0.5) else -1) * (road.half - 0.6), z)
     return people
 
@@ -146,7 +146,7 @@ def furniture(dice: Dice, road: Road) -> list[Post]:
                 reach=-sign * more.get("reach", 0.0),
                 colour=paint,
                 plate=dice.whole(0, 6),
-                plate_size=dice.between(0.7, 1.1),
+                plate_size=dice.between(0.8, 1.15),
             )
         )
 
@@ -154,23 +154,23 @@ def furniture(dice: Dice, road: Road) -> list[Post]:
         if dice.chance(0.75):
             z, step = dice.between(5, 18), dice.between(16, 28)
             height, reach = dice.between(5.0, 8.5), dice.between(0.8, 2.2)
-            while z < 75:
+            while z < 42:
                 if not road.is_open(z, 0.5):
-                    add(side, 0.45, z, "lamp", height=height, radius=0.11, reach=reach)
+                    add(side, 0.45, z, "lamp", height=height, radius=0.14, reach=reach)
                 z += step
         for _ in range(dice.whole(1, 3)):
-            z = dice.between(6.5, 32)
+            z = dice.between(6, 20)
             if not road.is_open(z, 0.5):
-                add(side, 0.35, z, "sign", height=dice.between(2.3, 3.1), radius=0.055)
+                add(side, 0.35, z, "sign", height=dice.between(2.3, 3.1), radius=0.075)
         if dice.chance(0.2):
             z = dice.between(4, 10)
             for number in range(dice.whole(4, 10)):
                 if not road.is_open(z + 1.8 * number, 0.5):
-                    add(side, 0.25, z + 1.8 * number, "bollard", height=0.95, radius=0.075)
+                    add(side, 0.25, z + 1.8 * number, "bollard", height=0.95, radius=0.1)
     if road.crossing and dice.chance(0.7):
         for side in (0, 1):
             z = road.crossing[0] - dice.between(0.6, 1.4)
-            add(side, 0.3, z, "light", height=3.2, radius=0.07)
+            add(side, 0.3, z, "light", height=3.2, radius=0.09)
             z = road.crossing[1] + dice.between(0.6, 1.4)
-            add(side, 0.3, z, "light", height=3.2, radius=0.07)
+            add(side, 0.3, z, "light", height=3.2, radius=0.09)
     return posts
