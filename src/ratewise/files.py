@@ -18,7 +18,8 @@ def write_atomically(path: Path, data: bytes | str) -> None:
     starts with ``.tmp-``, which nothing reads.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    payload = data.encode() if isinstance(data, str) else data
+    # A file name that is no Unicode (lone surrogates) is written with escapes.
+    payload = data.encode(errors="backslashreplace") if isinstance(data, str) else data
     descriptor, name = tempfile.mkstemp(prefix=".tmp-", dir=path.parent)
     try:
         with os.fdopen(descriptor, "wb") as handle:

@@ -51,7 +51,7 @@ def test_an_unreadable_image_gives_exit_code_1(photos: Path, tmp_path: Path) -> 
     (photos / "bad.png").write_text("x")
     result = _run("compress", photos, tmp_path / "s", "--codec", "png", "-j", 1, "-q")
     assert result.exit_code == 1
-    assert "1 images could not be compressed; see" in result.stderr
+    assert "1 image could not be compressed; see" in result.stderr
     assert (tmp_path / "s/0.png").is_file()
 
 

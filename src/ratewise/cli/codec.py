@@ -14,6 +14,7 @@ from ratewise.cli.support import (
     friendly_errors,
     print_json,
     print_table,
+    write_result,
 )
 
 if TYPE_CHECKING:
@@ -68,7 +69,6 @@ def encode(
     """
     with friendly_errors():
         from ratewise import codecs
-        from ratewise.files import write_atomically
         from ratewise.images import read_image
         from ratewise.metrics.distortion import psnr
         from ratewise.metrics.rate import bits_per_pixel
@@ -78,7 +78,7 @@ def encode(
         image = read_image(source)
         data = coder.encode(image)
         quality = psnr(image, coder.decode(data))
-        write_atomically(target, data)
+        write_result(target, data)
         bpp = bits_per_pixel(len(data), *image.shape[:2])
         if as_json:
             print_json({"codec": coder.spec, "bytes": len(data), "bpp": bpp, "psnr": quality})
@@ -95,7 +95,7 @@ def decode(source: InFile, target: OutFile, quiet: QuietOption = False) -> None:
     with friendly_errors():
         from ratewise import codecs
         from ratewise.errors import CodecError, InputError
-        from ratewise.images import write_png
+        from ratewise.images import encode_png
 
         _check_files(source, target)
         if target.suffix.lower() != ".png":
@@ -106,7 +106,7 @@ def decode(source: InFile, target: OutFile, quiet: QuietOption = False) -> None:
             image = coder.decode(data)
         except CodecError as error:
             raise InputError(f"{source}: {error}") from error
-        write_png(target, image)
+        write_result(target, encode_png(image))
         if not quiet:
             print(f"{target}: {coder.name}, {image.shape[1]}x{image.shape[0]}")
 
@@ -139,8 +139,11 @@ def bench(
         found = find_images(images)
         if out.exists() and not out.is_dir():
             raise InputError(f"--out {out}: there is a file of this name; give a folder")
+        try:
+            out.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InputError(f"--out {out}: cannot be made ({error.strerror})") from None
         result = run_bench(found, specs, Resources(workers=workers), quiet=quiet)
-        out.mkdir(parents=True, exist_ok=True)
         result.save(out)
 
         from ratewise.report.rd_plot import plot_rate_distortion

@@ -12,6 +12,7 @@ from ratewise.cli.support import (
     JsonOption,
     QuietOption,
     WorkersOption,
+    count,
     fail,
     friendly_errors,
     print_json,
@@ -69,7 +70,7 @@ def check(
 
       ratewise data check camvid/ --data camvid
 
-      ratewise data check photos/ --data folder --set images=jpg --set masks=labels
+      ratewise data check photos/ --data folder --set masks=labels
     """
     with friendly_errors():
         from ratewise.data.dataset import inspect_split
@@ -88,7 +89,7 @@ def check(
         if problems:
             for problem in problems:
                 print(problem, file=sys.stderr)
-            fail(f"{path}: {len(problems)} problems", code=1)
+            fail(f"{dataset.root or dataset.name}: {count(len(problems), 'problem')}", code=1)
 
 
 def open_named(name: str, root: Path | None, options: list[str]) -> Dataset:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import sys
 from importlib.metadata import version
 from typing import Annotated
 
@@ -40,4 +42,10 @@ def _options(
 
 def main() -> None:
     """Entry point of the ``ratewise`` command."""
-    app()
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # file names may be any bytes
+    try:
+        app()
+    except KeyboardInterrupt:  # while commands are looked up; within one, it has its own word
+        raise SystemExit(130) from None

@@ -13,6 +13,7 @@ from ratewise.cli.support import (
     JsonOption,
     QuietOption,
     WorkersOption,
+    count,
     fail,
     friendly_errors,
     print_json,
@@ -38,7 +39,9 @@ def compress(
         ),
     ],
     dst: Annotated[Path, typer.Argument(help="Folder of the new store.")],
-    codec: Annotated[str, typer.Option(help="Codec spec, such as jpeg:quality=10.")],
+    codec: Annotated[
+        str, typer.Option("--codec", "-c", help="Codec spec, such as jpeg:quality=10.")
+    ],
     data: Annotated[str | None, typer.Option(help="Data set: see `ratewise data list`.")] = None,
     split: Annotated[str | None, typer.Option(help="Split of the data set.")] = None,
     option: Annotated[
@@ -55,17 +58,20 @@ def compress(
 ) -> None:
     """Compress a folder of images, or a split of a data set, to real bitstreams.
 
-    The store has the tree of the source. Interrupted and run again, it goes on. Exit code 1: some
-    images could not be read (they are in failures.csv), all others are done.
+    The store has the tree of the source. Interrupted and run again, it goes on.
+
+    Exit code 1: images that could not be read are in failures.csv, all others
+    are done.
 
     Examples:
 
       ratewise store compress photos/ photos-j10/ --codec jpeg:quality=10
 
-      ratewise store compress camvid/ out/ --data camvid --split val --codec webp:quality=20
-      --resize 240x180
+      ratewise store compress camvid/ out/ --data camvid --split val
+        --codec webp:quality=20 --resize 240x180
 
-      ratewise store compress - out/ --data streets --split train --set train=50 --codec png
+      ratewise store compress - out/ --data streets --split train
+        --set train=50 --codec png
     """
     with friendly_errors():
         from ratewise.data.compress import compress_store
@@ -83,10 +89,8 @@ def compress(
                 f"{summary.done} done now, {summary.skipped} were there, {summary.failed} failed"
             )
         if summary.failed:
-            fail(
-                f"{summary.failed} images could not be compressed; see {dst / 'failures.csv'}",
-                code=1,
-            )
+            failed = count(summary.failed, "image")
+            fail(f"{failed} could not be compressed; see {dst / 'failures.csv'}", code=1)
 
 
 @app.command()
@@ -115,7 +119,7 @@ def decompress(
             print(f"{dst}: {summary.done} images decoded, {summary.skipped} were there")
         if summary.failures:
             _name_problems(summary.failures)
-            fail(f"{len(summary.failures)} images could not be decoded", code=1)
+            fail(f"{count(len(summary.failures), 'image')} could not be decoded", code=1)
 
 
 @app.command()
@@ -163,7 +167,7 @@ def verify(
             print(f"{path}: all {len(store)} images are intact")
         if problems:
             _name_problems(problems)
-            fail(f"{path}: {len(problems)} problems", code=1)
+            fail(f"{path}: {count(len(problems), 'problem')}", code=1)
 
 
 def _source(
@@ -226,5 +230,5 @@ def _name_problems(problems: list[str] | tuple[str, ...]) -> None:
         print(problem, file=sys.stderr)
 
 
-def _size(count: int) -> str:
-    return f"{count / 1e6:.2f} MB"
+def _size(size: int) -> str:
+    return f"{size / 1e6:.2f} MB" if size >= 1e5 else f"{size} bytes"

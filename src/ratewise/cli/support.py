@@ -6,11 +6,13 @@ import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from ratewise.errors import InputError, RatewiseError
+from ratewise.files import write_atomically
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Print only results.")]
@@ -28,6 +30,13 @@ def friendly_errors() -> Iterator[None]:
         fail(str(error), code=2)
     except RatewiseError as error:
         fail(str(error), code=1)
+    except BrokenPipeError:
+        raise  # whoever reads the output has seen enough: typer leaves without a word
+    except OSError as error:
+        reason = error.strerror or str(error)
+        if error.filename is None:  # writing: the disk is full, or gone
+            fail(reason, code=1)
+        fail(f"{error.filename}: {reason}", code=2)  # a path that cannot be
     except KeyboardInterrupt:
         fail("stopped; run the same command again to go on", code=130)
 
@@ -38,24 +47,64 @@ def fail(message: str, *, code: int) -> None:
     raise typer.Exit(code)
 
 
+def write_result(path: Path, data: bytes) -> None:
+    """Write the file that a user named; InputError if that cannot be done."""
+    try:
+        write_atomically(path, data)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written ({error.strerror})") from None
+
+
+def count(number: int, noun: str) -> str:
+    """``1 image``, ``2 images``."""
+    return f"{number} {noun}" + ("" if number == 1 else "s")
+
+
 def print_json(value: Any) -> None:
     """``value`` as JSON on standard output; infinities and NaN become null."""
     print(json.dumps(_finite(value), indent=2, ensure_ascii=False))
 
 
 def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """A table on standard output: numbers are right-aligned."""
+    """A table on standard output: numbers are right-aligned.
+
+    On a terminal that is too narrow, the first column stands on lines of its own.
+    """
     from rich.console import Console
     from rich.table import Table
 
+    console = Console()
+    width = console.width if console.is_terminal else 160
     table = Table(title=title, title_justify="left")
     for index, column in enumerate(columns):
         numeric = all(_is_number(row[index]) for row in rows)
         table.add_column(column, justify="right" if numeric else "left", overflow="fold")
     for row in rows:
         table.add_row(*row)
-    console = Console()
-    Console(width=None if console.is_terminal else 160).print(table)
+    if Console(width=10_000).measure(table).maximum > width:
+        lines = _stacked(columns, rows)
+        if max(map(len, lines)) <= width:
+            print("\n".join([title, *lines] if title else lines))
+            return
+    Console(width=width).print(table)
+
+
+def _stacked(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """The lines of a table whose first column stands above the others of its row."""
+    widths = [max(map(len, cells)) for cells in zip(columns, *rows, strict=True)][1:]
+    numeric = [all(_is_number(row[i]) for row in rows) for i in range(1, len(columns))]
+
+    def line(cells: Sequence[str]) -> str:
+        aligned = (
+            cell.rjust(width) if right else cell.ljust(width)
+            for cell, width, right in zip(cells, widths, numeric, strict=True)
+        )
+        return "  " + "  ".join(aligned).rstrip()
+
+    lines = [columns[0], line(columns[1:])]
+    for row in rows:
+        lines += [row[0], line(row[1:])]
+    return lines
 
 
 def _is_number(text: str) -> bool:

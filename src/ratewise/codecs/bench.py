@@ -85,20 +85,21 @@ def find_images(sources: Sequence[Path]) -> list[Path]:
     In the order given, a folder's in order of name, each once. Raises :class:`InputError` for a
     source that does not exist, a folder without images, and for no sources.
     """
-    found: dict[Path, None] = {}
+    found: dict[Path, Path] = {}  # by absolute path: a file may be named in two ways
     for source in sources:
         if source.is_dir():
             inside = [path for path in sorted(source.rglob("*")) if _is_image(path, source)]
             if not inside:
                 raise InputError(f"{source}: no images in this folder")
-            found.update(dict.fromkeys(inside))
+            for path in inside:
+                found.setdefault(path.absolute(), path)
         elif source.is_file():
-            found[source] = None
+            found.setdefault(source.absolute(), source)
         else:
             raise InputError(f"{source}: no such file or folder")
     if not found:
         raise InputError("no images are given")
-    return list(found)
+    return list(found.values())
 
 
 def bench(

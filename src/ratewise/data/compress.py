@@ -113,7 +113,7 @@ def compress_store(
         job = _Job(source, destination, codec.spec, versions_json(dict(codec.versions)))
         failures = _run(job, work, journal, resources, quiet, title, skipped)
         state = _finish(destination, state, entries, journal, failures)
-    (destination / JOURNAL).unlink()
+    (destination / JOURNAL).unlink(missing_ok=True)
     return _summary(state, done=len(work) - len(failures), skipped=skipped, failed=len(failures))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ratewise.data.manifest import MANIFEST, Record, iterate_manifest
 from ratewise.data.naming import assign_names
@@ -82,14 +83,26 @@ def _claim(store: Store, destination: Path) -> None:
     if destination.exists() and not destination.is_dir():
         raise InputError(f"{destination}: is a file, not a folder")
     if (destination / _MARK).is_file():
-        if read_json(destination / _MARK) != mark:
+        if _read_mark(destination) != mark:
             raise InputError(f"{destination}: holds the images of another store")
         return
     if destination.is_dir() and any(_visible(destination)):
         raise InputError(
             f"{destination}: holds other files; choose an empty or new folder for the images"
         )
-    write_json(destination / _MARK, mark)
+    try:
+        write_json(destination / _MARK, mark)
+    except OSError as error:
+        raise InputError(f"{destination}: cannot be written ({error.strerror})") from None
+
+
+def _read_mark(destination: Path) -> Any:
+    try:
+        return read_json(destination / _MARK)
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"{destination / _MARK}: does not say what the folder holds ({error})"
+        ) from None
 
 
 def _visible(folder: Path) -> Iterator[Path]:

@@ -90,6 +90,9 @@ class FolderDataset:
 
     def __post_init__(self) -> None:
         for folder in (self.images, self.masks):
+            # Their names become those of a store's files, which must not lead out of it.
+            if folder is not None and (Path(folder).is_absolute() or ".." in Path(folder).parts):
+                raise InputError(f"{folder}: must be a folder in the root {self.root}")
             if folder is not None and not (self.root / folder).is_dir():
                 raise InputError(f"{self.root / folder}: no such folder")
 
@@ -103,7 +106,10 @@ class FolderDataset:
         """See the module."""
         lists = self.root / "splits"
         if lists.is_dir():
-            return tuple(sorted(path.stem for path in lists.glob("*.txt")))
+            found = tuple(sorted(path.stem for path in lists.glob("*.txt")))
+            if not found:
+                raise InputError(f"{lists}: holds no NAME.txt that lists the images of a split")
+            return found
         folders = subfolders(self.root / self.images)
         return tuple(folders) if "train" in folders else ("all",)
 
@@ -161,7 +167,10 @@ class FolderDataset:
         images = self.root / self.images
         listed = self.root / "splits" / f"{split}.txt"
         if listed.is_file():
-            lines = listed.read_text(encoding="utf-8").splitlines()
+            try:
+                lines = listed.read_text(encoding="utf-8").splitlines()
+            except (OSError, UnicodeDecodeError) as error:
+                raise InputError(f"{listed}: cannot be read as text ({error})") from None
             names = sorted({line.strip() for line in lines if line.strip()})
             for name in names:
                 if not (images / name).is_file() or ".." in Path(name).parts or name[0] == "/":

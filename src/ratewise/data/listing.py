@@ -14,8 +14,9 @@ def find_images(folder: Path) -> list[str]:
     """The image files under ``folder``, as sorted posix paths relative to it.
 
     An image is a file whose name ends in one of :data:`ratewise.images.SUFFIXES`. Names that start
-    with a dot are left out, folders too. Links are followed, except to a folder that holds them.
-    Raises :class:`InputError` if the folder is missing.
+    with a dot are left out, folders too. Links are followed, except to a folder that holds them;
+    a link that leads nowhere counts as an image, so that whoever reads it says so. Raises
+    :class:`InputError` if the folder is missing, or a name cannot be written as text.
     """
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder")
@@ -35,10 +36,39 @@ def _walk(folder: Path, prefix: str, above: tuple[str, ...]) -> Iterator[str]:
         for entry in entries:
             if entry.name.startswith("."):
                 continue
-            if entry.is_dir():
+            if _is_folder(entry):
                 real = os.path.realpath(entry.path) if entry.is_symlink() else entry.path
                 if real not in above:
+                    _check_name(folder, entry.name)
                     below = (*above, os.path.realpath(entry.path))
                     yield from _walk(Path(entry.path), f"{prefix}{entry.name}/", below)
-            elif os.path.splitext(entry.name)[1].lower() in SUFFIXES and entry.is_file():  # noqa: PTH122
+            elif os.path.splitext(entry.name)[1].lower() in SUFFIXES and _is_file(entry):  # noqa: PTH122
+                _check_name(folder, entry.name)
                 yield prefix + entry.name
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link in a circle
+        return False
+
+
+def _is_file(entry: os.DirEntry[str]) -> bool:
+    try:
+        if entry.is_file():
+            return True
+    except OSError:
+        return True
+    return entry.is_symlink() and not os.path.exists(entry.path)  # noqa: PTH110
+
+
+def _check_name(folder: Path, name: str) -> None:
+    """A manifest is Unicode; the bytes of a name need not be."""
+    if not name.isascii():
+        try:
+            name.encode()
+        except UnicodeEncodeError:
+            raise InputError(
+                f"{folder}: the name {name!a} is not valid Unicode; rename the file"
+            ) from None

@@ -84,6 +84,7 @@ def iterate_manifest(path: Path) -> Iterator[Record]:
                 for row in batch.to_pylist():
                     for name in repeated:
                         row[name] = same.setdefault(row[name], row[name])
+                    _check_inside(path, row["key"])
                     _check_inside(path, row["path"])
                     _check_inside(path, row["mask"])
                     yield Record(**row)

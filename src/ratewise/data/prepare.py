@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as PillowImage
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from ratewise.errors import ImageError
 from ratewise.images import IGNORE, MAX_PIXELS, Image, Mask
@@ -41,6 +41,13 @@ class PrepareSettings(Settings):
         if self.resize and self.short_side:
             raise ValueError("'resize' and 'short_side' exclude each other")
         return self
+
+    @field_validator("resize")
+    @classmethod
+    def _not_too_large(cls, size: _Size | None) -> _Size | None:
+        if size and size[0] * size[1] > MAX_PIXELS:
+            raise ValueError(f"{size[0]}x{size[1]} is more than {MAX_PIXELS} pixels")
+        return size
 
     @property
     def label(self) -> str:

@@ -81,7 +81,7 @@ class FolderSource:
     def entries(self) -> list[Entry]:
         """The images that :func:`ratewise.data.listing.find_images` finds."""
         return [
-            Entry(name, None, name.rpartition("/")[0], (self.root / name).stat().st_size)
+            Entry(name, None, name.rpartition("/")[0], _file_size(self.root / name))
             for name in find_images(self.root)
         ]
 
@@ -90,7 +90,10 @@ class FolderSource:
 
     def load(self, entry: Entry) -> Loaded:
         """Read and prepare an image."""
-        data = (self.root / entry.key).read_bytes()
+        try:
+            data = (self.root / entry.key).read_bytes()
+        except OSError as error:
+            raise ImageError(f"{entry.key}: cannot be read ({error.strerror})") from None
         image = read_image(data, name=entry.key)
         return Loaded(_prepared(entry, image, None, self.prepare), _picture_format(data))
 
@@ -124,7 +127,7 @@ class DatasetSource:
     def entries(self) -> list[Entry]:
         """The items of the split."""
         return [
-            Entry(item.key, item.mask, item.group, files[0].stat().st_size if files else None)
+            Entry(item.key, item.mask, item.group, _file_size(files[0]) if files else None)
             for item in self.dataset.items(self.split)
             for files in [self.dataset.files(item)]
         ]
@@ -233,6 +236,14 @@ def _picture_format(head: bytes) -> str:
         if head[offset : offset + len(beginning)] == beginning:
             return name
     return "other"
+
+
+def _file_size(path: Path) -> int:
+    """0 for a file that is not there: reading it is what fails, and that is recorded."""
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
 
 
 def _head(path: Path) -> bytes:

@@ -21,6 +21,8 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
+from pydantic import TypeAdapter, ValidationError
+
 from ratewise import codecs
 from ratewise.codecs.base import Codec
 from ratewise.data.classes import Classes
@@ -68,10 +70,19 @@ def read_state(path: Path) -> State:
         known = value["format"]
         if known != FORMAT:
             raise InputError(f"{file}: store format {known} is not known (this is {FORMAT})")
-        return State(**value)
+        state = TypeAdapter(State).validate_python(vars(State(**value)))
+        if state.classes is not None:
+            Classes.from_dict(state.classes)
+        return state
+    except InputError:
+        raise
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(map(str, first["loc"]))
+        raise InputError(
+            f"{file}: is not the description of a store ({key}: {first['msg']})"
+        ) from None
     except (OSError, ValueError, TypeError, KeyError) as error:
-        if isinstance(error, InputError):
-            raise
         raise InputError(f"{file}: is not the description of a store ({error})") from None
 
 
