@@ -154,6 +154,8 @@ def _open(source: Path | bytes, label: str) -> PillowImage.Image:
         raise ImageError(f"{label}: more than {MAX_PIXELS} pixels") from error
     except UnidentifiedImageError as error:
         raise ImageError(f"{label}: not an image that can be read") from error
+    except OSError as error:
+        raise ImageError(f"{label}: cannot be read ({error.strerror or error})") from error
     except Exception as error:  # Pillow's plugins raise nearly anything on damaged headers
         raise ImageError(f"{label}: not an image that can be read ({error})") from error
     problem = _problem(picture, source)

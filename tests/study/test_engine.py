@@ -171,6 +171,14 @@ def test_wrong_masks_are_refused_before_any_work(
     assert not list((tmp_path / "out").rglob("prepare-*"))
 
 
+def test_an_image_without_a_mask_is_named(tmp_path: Path, miniature: Path) -> None:
+    write_png(tmp_path / "bare" / "images" / "train" / "a.png", np.zeros((8, 8, 3), np.uint8))
+    write_png(tmp_path / "bare" / "images" / "val" / "a.png", np.zeros((8, 8, 3), np.uint8))
+    study = load_study(miniature, {"data": "{name: folder, root: bare}"})
+    with pytest.raises(InputError, match=r"images/train/a\.png in split 'train' has no mask"):
+        plan_study(study, tmp_path / "out")
+
+
 def test_missing_data_and_unknown_splits_are_named(miniature: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="nowhere"):
         plan_study(load_study(miniature, {"data": "{name: camvid, root: nowhere}"}), tmp_path)

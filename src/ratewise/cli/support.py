@@ -81,7 +81,7 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]
         table.add_column(column, justify="right" if numeric else "left", overflow="fold")
     for row in rows:
         table.add_row(*row)
-    if Console(width=10_000).measure(table).maximum > width:
+    if Console(width=10_000, height=1).measure(table).maximum > width:
         lines = _stacked(columns, rows)
         if max(map(len, lines)) <= width:
             print("\n".join([title, *lines] if title else lines))

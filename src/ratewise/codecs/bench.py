@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import os
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -83,12 +84,12 @@ def find_images(sources: Sequence[Path]) -> list[Path]:
     """The image files that ``sources`` name: files as they are, folders searched recursively.
 
     In the order given, a folder's in order of name, each once. Raises :class:`InputError` for a
-    source that does not exist, a folder without images, and for no sources.
+    source that does not exist, a folder without images or that cannot be read, and no sources.
     """
     found: dict[Path, Path] = {}  # by absolute path: a file may be named in two ways
     for source in sources:
         if source.is_dir():
-            inside = [path for path in sorted(source.rglob("*")) if _is_image(path, source)]
+            inside = sorted(path for path in _files(source) if _is_image(path, source))
             if not inside:
                 raise InputError(f"{source}: no images in this folder")
             for path in inside:
@@ -191,6 +192,14 @@ def _result(
         summary.append({"codec": spec, "images": len(own), "failures": failed} | means)
     columns = ["codec", "images", "failures", *MEANS]
     return BenchResult(images, pd.DataFrame(summary, columns=columns), tuple(failures))
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    def refuse(error: OSError) -> None:
+        raise InputError(f"{error.filename}: cannot be read ({error.strerror})") from None
+
+    for here, _, names in os.walk(folder, onerror=refuse):
+        yield from (Path(here) / name for name in names)
 
 
 def _is_image(path: Path, root: Path) -> bool:

@@ -91,7 +91,7 @@ def compress_store(
     if earlier and earlier.complete:
         done = _finished(destination)
         pending = _pending(entries, done, destination)
-        if not pending:
+        if not pending and not earlier.failed:
             (destination / JOURNAL).unlink(missing_ok=True)
             return _summary(earlier, done=0, skipped=len(entries), failed=0)
         source.check(pending, resources, quiet=quiet)
@@ -336,8 +336,8 @@ def _pending(
     gone = done.keys() - {entry.key for entry in entries}
     if gone:
         raise InputError(
-            f"{destination}: holds {len(gone)} images that the source has no more "
-            f"(such as {min(gone)}); choose another folder"
+            f"{destination}: holds images that the source has no more ({len(gone)}, such as "
+            f"{min(gone)}); choose another folder"
         )
     return [e for e in entries if e.key not in done or done[e.key] != e.size]
 

@@ -13,6 +13,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor
 from contextlib import contextmanager
 from itertools import islice
+from operator import length_hint
 from typing import Any, TypeVar
 
 from ratewise.errors import RatewiseError
@@ -21,9 +22,10 @@ from ratewise.execution.mapping import Failure, Outcome, call
 T = TypeVar("T")
 R = TypeVar("R")
 
-# A chunk is meant to take this long: sending one costs well under a millisecond.
-_CHUNK_SECONDS = 0.05
-_LARGEST_CHUNK = 16
+# A chunk is meant to take this long: sending one costs half a millisecond of this process, which
+# the workers lose where there are as many of them as cores.
+_CHUNK_SECONDS = 0.1
+_LARGEST_CHUNK = 32
 _CHUNKS_AHEAD = 3  # per worker
 
 _WORKER_ENVIRONMENT = {
@@ -55,7 +57,7 @@ def map_pool(
     try:
         while True:
             while len(window) < _CHUNKS_AHEAD * workers:
-                chunk = list(islice(source, size))
+                chunk = list(islice(source, _last_ones(source, size, workers)))
                 if not chunk:
                     break
                 window.append((chunk, pool.submit(chunk)))
@@ -75,6 +77,12 @@ def map_pool(
     except BaseException:  # an interrupt, or the caller wants no more
         pool.stop()
         raise
+
+
+def _last_ones(source: Iterator[Any], size: int, workers: int) -> int:
+    """``size``, and less towards the end where it is known, so that all workers end together."""
+    left = length_hint(source)
+    return min(size, max(1, left // (2 * workers))) if left else size
 
 
 class _Pool:
@@ -97,6 +105,9 @@ class _Pool:
     def submit(self, chunk: list[Any]) -> Future[_Results]:
         """Have ``chunk`` done; a broken pool shows in the future, not here."""
         try:
+            running = getattr(self._executor, "_processes", None) or {}
+            if len(running) == self._workers:
+                return self._executor.submit(_run, chunk)
             with _environment(_WORKER_ENVIRONMENT):  # processes start here, when they are needed
                 return self._executor.submit(_run, chunk)
         except BrokenExecutor as error:

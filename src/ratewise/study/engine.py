@@ -57,6 +57,7 @@ def plan_study(study: Study, folder: Path | None = None, *, quiet: bool = True) 
     with open_digests(folder / "cache" / "digests.sqlite") as digests:
         contents = split_contents(dataset, splits, digests, quiet=quiet)
         digest = digests.of(weights) if weights else None
+    _check_labelled(dataset, splits)
     _check_masks(dataset, contents, folder / "cache" / "checked", quiet=quiet)
     plan = make_plan(settings, contents, digest)
     return PlannedStudy(study, dataset, plan, folder)
@@ -139,6 +140,15 @@ def _encoder_weights(study: Study) -> Path | None:
     if not path.is_file():
         raise InputError(f"task.encoder_weights: {path}: no such file")
     return path
+
+
+def _check_labelled(dataset: Dataset, splits: tuple[str, ...]) -> None:
+    for split in splits:
+        bare = next((item.key for item in dataset.items(split) if item.mask is None), None)
+        if bare is not None:
+            raise InputError(
+                f"{dataset.name}: {bare} in split {split!r} has no mask, which segmentation needs"
+            )
 
 
 def _check_masks(dataset: Dataset, contents: dict[str, str], folder: Path, *, quiet: bool) -> None:
