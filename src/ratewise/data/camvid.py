@@ -19,10 +19,11 @@ from typing import Any
 import numpy as np
 
 from ratewise.data.classes import Classes
-from ratewise.data.dataset import Item, check_same_size, translate, unknown_split
+from ratewise.data.dataset import Item, unknown_split
 from ratewise.data.listing import find_images
+from ratewise.data.on_disk import Labels, OnDisk
 from ratewise.errors import InputError
-from ratewise.images import IGNORE, Image, Mask, read_image, read_mask
+from ratewise.images import IGNORE
 
 _VOID = 11
 
@@ -59,13 +60,13 @@ CLASSES = Classes(
 _TABLE = np.arange(256, dtype=np.uint8)
 _TABLE[_VOID] = IGNORE
 _KNOWN = (np.arange(256) <= _VOID) | (np.arange(256) == IGNORE)
+_READ = Labels(_TABLE, _KNOWN)
 
 
 @dataclass(frozen=True)
-class CamVid:
+class CamVid(OnDisk):
     """The data set in the folder ``root``."""
 
-    root: Path
     name: str = "camvid"
     classes: Classes = CLASSES
 
@@ -99,22 +100,9 @@ class CamVid:
             )
         return items
 
-    def load(self, item: Item) -> tuple[Image, Mask | None]:
-        """See :class:`ratewise.data.dataset.Dataset`."""
-        image, mask = read_image(self.root / item.key), self.load_mask(item)
-        if mask is not None:
-            check_same_size(image.shape, mask.shape, item)
-        return image, mask
-
-    def load_mask(self, item: Item) -> Mask | None:
-        """See :class:`ratewise.data.dataset.Dataset`."""
-        if item.mask is None:
-            return None
-        return translate(read_mask(self.root / item.mask), _TABLE, _KNOWN, item.mask)
-
-    def files(self, item: Item) -> list[Path]:
-        """The image's file, and the mask's."""
-        return [self.root / name for name in (item.key, item.mask) if name is not None]
+    def labels(self) -> Labels:
+        """Class ids as they are, void ignored."""
+        return _READ
 
     def fingerprint(self) -> dict[str, Any]:
         """The name; the files decide the rest."""

@@ -13,16 +13,16 @@ its city.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ratewise.data.classes import Classes
-from ratewise.data.dataset import Item, check_same_size, translate, unknown_split
+from ratewise.data.dataset import Item, unknown_split
 from ratewise.data.listing import find_images, subfolders
+from ratewise.data.on_disk import Labels, OnDisk
 from ratewise.errors import InputError
-from ratewise.images import IGNORE, Image, Mask, read_image, read_mask
+from ratewise.images import IGNORE
 
 # name, label id, category, colour: in the order of the train ids
 _LABELS = (
@@ -70,16 +70,16 @@ _TABLE = np.full(256, IGNORE, np.uint8)
 for _train_id, _label in enumerate(_LABELS):
     _TABLE[_label[1]] = _train_id
 _KNOWN = (np.arange(256) <= _LAST_LABEL) | (np.arange(256) == IGNORE)
+_READ = Labels(_TABLE, _KNOWN)
 
 _IMAGE_END = "_leftImg8bit"
 _ANNOTATIONS = {"train": "gtFine", "val": "gtFine", "train_extra": "gtCoarse"}
 
 
 @dataclass(frozen=True)
-class Cityscapes:
+class Cityscapes(OnDisk):
     """The data set in the folder ``root``."""
 
-    root: Path
     name: str = "cityscapes"
     classes: Classes = CLASSES
 
@@ -115,22 +115,9 @@ class Cityscapes:
             )
         return items
 
-    def load(self, item: Item) -> tuple[Image, Mask | None]:
-        """See :class:`ratewise.data.dataset.Dataset`."""
-        image, mask = read_image(self.root / item.key), self.load_mask(item)
-        if mask is not None:
-            check_same_size(image.shape, mask.shape, item)
-        return image, mask
-
-    def load_mask(self, item: Item) -> Mask | None:
-        """See :class:`ratewise.data.dataset.Dataset`."""
-        if item.mask is None:
-            return None
-        return translate(read_mask(self.root / item.mask), _TABLE, _KNOWN, item.mask)
-
-    def files(self, item: Item) -> list[Path]:
-        """The image's file, and the mask's."""
-        return [self.root / name for name in (item.key, item.mask) if name is not None]
+    def labels(self) -> Labels:
+        """Train ids of the label ids; the other labels are ignored."""
+        return _READ
 
     def fingerprint(self) -> dict[str, Any]:
         """The name; the files decide the rest."""

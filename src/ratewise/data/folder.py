@@ -30,10 +30,11 @@ import yaml
 from pydantic import Field
 
 from ratewise.data.classes import Classes, default_colours
-from ratewise.data.dataset import Item, check_same_size, translate, unknown_split
+from ratewise.data.dataset import Item, unknown_split
 from ratewise.data.listing import find_images, subfolders
+from ratewise.data.on_disk import Labels, OnDisk
 from ratewise.errors import InputError
-from ratewise.images import IGNORE, Image, Mask, read_image, read_mask
+from ratewise.images import IGNORE
 from ratewise.validation import Settings, validate
 
 _Level = Annotated[int, Field(ge=0, le=255)]
@@ -75,13 +76,12 @@ def read_class_list(path: Path) -> ClassList:
 
 
 @dataclass(frozen=True)
-class FolderDataset:
+class FolderDataset(OnDisk):
     """Images and masks in the folder ``root``; see the module for its layout.
 
     ``mask_ending`` stands between the name of an image and ``.png`` in the name of its mask.
     """
 
-    root: Path
     images: str = "images"
     masks: str | None = None
     mask_ending: str = ""
@@ -133,26 +133,14 @@ class FolderDataset:
             )
         return items
 
-    def load(self, item: Item) -> tuple[Image, Mask | None]:
-        """See :class:`ratewise.data.dataset.Dataset`."""
-        image, mask = read_image(self.root / item.key), self.load_mask(item)
-        if mask is not None:
-            check_same_size(image.shape, mask.shape, item)
-        return image, mask
-
-    def load_mask(self, item: Item) -> Mask | None:
-        """See :class:`ratewise.data.dataset.Dataset`."""
-        if item.mask is None or self.class_list is None:
+    def labels(self) -> Labels | None:
+        """Every class id, and the values that the class list ignores."""
+        if self.class_list is None:
             return None
         ids = np.arange(256)
         ignored = np.isin(ids, self.class_list.ignore)
         table = np.where(ignored, IGNORE, ids).astype(np.uint8)
-        known = ignored | (ids < len(self.class_list.names))
-        return translate(read_mask(self.root / item.mask), table, known, item.mask)
-
-    def files(self, item: Item) -> list[Path]:
-        """The image's file, and the mask's."""
-        return [self.root / name for name in (item.key, item.mask) if name is not None]
+        return Labels(table, ignored | (ids < len(self.class_list.names)))
 
     def fingerprint(self) -> dict[str, Any]:
         """The name and the class list."""
