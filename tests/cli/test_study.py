@@ -58,3 +58,10 @@ def test_bad_input_is_one_sentence_and_exit_code_2(
     assert message in result.stderr
     assert result.stderr.startswith("error: ")
     assert result.stderr.count("\n") == 1
+
+
+def test_the_schema_knows_the_keys_of_a_study_file() -> None:
+    schema = json.loads(CliRunner().invoke(app, ["study", "schema"]).stdout)
+    assert set(_STUDY) <= set(schema["properties"])
+    assert set(schema["required"]) == set(_STUDY)
+    assert schema["additionalProperties"] is False

@@ -143,6 +143,17 @@ def report(
                 print(f"wrote {path}")
 
 
+@app.command()
+def schema() -> None:
+    """Print the JSON schema of a study file, for editors that check YAML.
+
+    Example: ratewise study schema > study.schema.json
+    """
+    from ratewise.study.settings import StudySettings
+
+    print_json(StudySettings.model_json_schema())
+
+
 def _planned(
     file: Path, out: Path | None, overrides: list[str] | None, quiet: bool
 ) -> PlannedStudy:
