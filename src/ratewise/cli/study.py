@@ -27,7 +27,7 @@ app = typer.Typer(no_args_is_help=True)
 StudyFile = Annotated[Path, typer.Argument(metavar="FILE", help="A study file (YAML).")]
 RunFolder = Annotated[Path, typer.Argument(metavar="DIR", help="The folder of a run.")]
 OutOption = Annotated[
-    Path | None, typer.Option("--out", "-o", help="Results and cache [default: runs/NAME].")
+    Path | None, typer.Option("--out", "-o", help="Results and cache.", show_default="runs/NAME")
 ]
 SetOption = Annotated[
     list[str] | None,
