@@ -88,19 +88,10 @@ def to_rgb(
         if chroma_format == GREY:
             strip[:] = convert.scaled(luma)[:, :, None]
             continue
-        pair = []
-        for plane in planes[1:]:
-            if chroma_format == C420:
-                half = chroma.double_rows(plane, first // 2, (last + 1) // 2, bit_depth - 8)
-                half = half[: last - first]
-                values = chroma.double_columns(half, width, 14 - bit_depth, between=chroma_between)
-            elif chroma_format == C422:
-                half = plane[first:last].astype(np.int32)
-                values = chroma.double_columns(half, width, 0, between=chroma_between)
-            else:
-                pair.append(plane[first:last].astype(np.int32))
-                continue
-            pair.append(_clipped(values, bit_depth))
+        pair = [
+            _chroma(plane, chroma_format, bit_depth, (first, last), width, chroma_between)
+            for plane in planes[1:]
+        ]
         convert(luma, pair[0], pair[1], strip)
     return image
 
@@ -135,16 +126,16 @@ class _Conversion:
         """Samples of luma or of RGB as 8 bits."""
         return values if self.as_is else self._bytes(values.astype(self.kind) * self.one)
 
-    def __call__(
-        self, first: Plane, second: NDArray[np.int32], third: NDArray[np.int32], rgb: Image
-    ) -> None:
-        """Fill ``rgb (h, w, 3)`` from three planes ``(h, w)``."""
+    def __call__(self, first: Plane, second: NDArray[Any], third: NDArray[Any], rgb: Image) -> None:
+        """Fill ``rgb (h, w, 3)`` from three planes ``(h, w)`` of whole numbers."""
         if self.color_space == RGB:
             for channel, plane in enumerate((third, first, second)):
                 rgb[:, :, channel] = self.scaled(plane)
             return
-        cb = second.astype(self.kind) - self.centre
-        cr = third.astype(self.kind) - self.centre
+        cb = second.astype(self.kind)
+        cr = third.astype(self.kind)
+        cb -= self.centre
+        cr -= self.centre
         luma = first.astype(self.kind)
         if self.color_space == YCGCO:
             cg, co = cb, cr
@@ -154,14 +145,43 @@ class _Conversion:
             rgb[:, :, 2] = self._bytes((rest - co) * self.one)
             return
         luma *= self.one
-        rgb[:, :, 0] = self._bytes(luma + cr * self.red_cr)
-        rgb[:, :, 1] = self._bytes(luma - cb * self.green_cb - cr * self.green_cr)
-        rgb[:, :, 2] = self._bytes(luma + cb * self.blue_cb)
+        values = cr * self.red_cr
+        values += luma
+        rgb[:, :, 0] = self._bytes(values)
+        np.multiply(cb, self.blue_cb, out=values)
+        values += luma
+        rgb[:, :, 2] = self._bytes(values)
+        cb *= self.green_cb
+        cr *= self.green_cr
+        luma -= cb
+        luma -= cr
+        rgb[:, :, 1] = self._bytes(luma)
 
     def _bytes(self, values: NDArray[Any]) -> NDArray[Any]:
         values += self.offset
         values >>= self.shift
         return np.clip(values, 0, 255, out=values)
+
+
+def _chroma(
+    plane: Plane,
+    chroma_format: int,
+    bit_depth: int,
+    rows: tuple[int, int],
+    width: int,
+    between: bool,
+) -> NDArray[Any]:
+    """Chroma of the luma ``rows``, which begin at an even one, at every luma sample."""
+    first, last = rows
+    if chroma_format == C420:
+        half = chroma.double_rows(plane, first // 2, (last + 1) // 2, bit_depth - 8)
+        values = chroma.double_columns(half[: last - first], width, 20 - bit_depth, between=between)
+    elif chroma_format == C422:
+        half = plane[first:last].astype(np.float32)
+        values = chroma.double_columns(half, width, 6, between=between)
+    else:
+        return plane[first:last]
+    return np.clip(values, 0, (1 << bit_depth) - 1, out=values)
 
 
 def _to_ycc(bit_depth: int) -> tuple[list[tuple[int, int, int]], int]:

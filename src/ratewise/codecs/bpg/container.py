@@ -30,8 +30,8 @@ class Container:
     """A BPG file, taken apart.
 
     ``hevc_header`` and ``alpha_header`` are the reduced sequence parameter sets without their
-    length; ``payload`` is the NAL units without the first start code; ``extensions`` are pairs of
-    a tag and its data, in order.
+    length; ``payload`` is the NAL units without the first start code; ``length_known`` says
+    whether the file tells the payload's length; ``extensions`` are pairs of a tag and its data.
     """
 
     width: int
@@ -42,6 +42,7 @@ class Container:
     limited_range: bool
     hevc_header: bytes
     payload: bytes
+    length_known: bool = False
     alpha_header: bytes | None = None
     premultiplied: bool = False
     extensions: tuple[tuple[int, bytes], ...] = ()
@@ -53,7 +54,10 @@ class Container:
 
 
 def write(container: Container) -> bytes:
-    """The bytes of a file without extensions and alpha, with its picture_data_length."""
+    """The bytes of a file without extensions and alpha.
+
+    picture_data_length is written if ``container.length_known``, else 0: up to the end.
+    """
     picture = write_ue7(len(container.hevc_header)) + container.hevc_header + container.payload
     return b"".join(
         (
@@ -62,7 +66,7 @@ def write(container: Container) -> bytes:
             bytes([container.color_space << 4 | container.limited_range << 1]),
             write_ue7(container.width),
             write_ue7(container.height),
-            write_ue7(len(picture)),
+            write_ue7(len(picture) if container.length_known else 0),
             picture,
         )
     )
@@ -150,6 +154,7 @@ def _read(data: bytes) -> Container:
         limited_range=limited,
         hevc_header=hevc_header,
         payload=data[position:stop],
+        length_known=length > 0,
         alpha_header=alpha_header,
         premultiplied=alpha2,
         extensions=tuple(extensions),

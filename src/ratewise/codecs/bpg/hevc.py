@@ -40,6 +40,9 @@ SMALLEST_SIDE = 16
 _FORMATS = ("gray", "yuv420p", "yuv422p", "yuv444p")
 _DECODED_DEPTHS = (8, 9, 10, 12)
 
+_OTHER_END = b"\xff" * 8
+"""What may stand behind a slice instead of the zeros that FFmpeg reads there."""
+
 
 @functools.cache
 def unavailable() -> str | None:
@@ -113,20 +116,33 @@ def encode(
     return b"".join(bytes(packet) for packet in packets)
 
 
-def decode(stream: bytes, chroma_format: int, bit_depth: int) -> list[Plane]:
+def decode(stream: bytes, chroma_format: int, bit_depth: int, *, whole: bool = True) -> list[Plane]:
     """The planes of the first picture in an HEVC byte stream, in coded size.
 
-    They lie in FFmpeg's memory, read-only. Raises :class:`CodecError` if there is no picture, or
-    one of another format.
-    """
-    import av
+    They lie in FFmpeg's memory, read-only. ``whole`` says that the stream is known to be so; if
+    not, it is decoded again with other bytes behind its end. The arithmetic coder makes the
+    picture depend on those if and only if its last slice was cut short.
 
+    Raises :class:`CodecError` if there is no picture, one of another format, or one cut short.
+    """
     if bit_depth not in _DECODED_DEPTHS:
         raise CodecError(f"BPG data: {bit_depth} bits a sample are not supported by this decoder")
+    planes = _decoded(stream, chroma_format, bit_depth)
+    if not whole:
+        again = _decoded(stream + _OTHER_END, chroma_format, bit_depth)
+        if not all(np.array_equal(a, b) for a, b in zip(planes, again, strict=True)):
+            raise CodecError("BPG data: the picture is cut short")
+    return planes
+
+
+def _decoded(stream: bytes, chroma_format: int, bit_depth: int) -> list[Plane]:
+    import av
+
     expected = _format(chroma_format, bit_depth)
     try:
         context = av.VideoCodecContext.create("hevc", "r")
         context.thread_count = 1
+        context.options = {"err_detect": "explode"}
         frames = context.decode(av.Packet(stream)) or context.decode(None)
     except (av.FFmpegError, ValueError, MemoryError) as error:
         raise CodecError(f"BPG data: the picture cannot be decoded ({error})") from error

@@ -84,12 +84,18 @@ def _planes(file: Container, *, alpha: bool = False) -> list[Plane]:
     _check_tools(header)
     chroma_format = container.GREY if alpha else file.chroma_format
     height, width = header.coded(file.height), header.coded(file.width)
-    found = _picture(units(file), alpha=alpha, has_alpha=file.alpha_header is not None)
+    every = units(file)
+    found = _picture(every, alpha=alpha, has_alpha=file.alpha_header is not None)
     _check_length(found, header, height, width)
     sequence = sets.Sequence(chroma_format, width, height, file.bit_depth, header)
-    rebuilt = [sets.write_vps(), sets.write_sps(sequence), *(unit.data for unit in found)]
+    rebuilt = [
+        sets.write_vps(),
+        sets.write_sps(sequence),
+        *(unit.in_base_layer().data for unit in found),
+    ]
     stream = nal.START_CODE + nal.START_CODE.join(rebuilt)
-    planes = hevc.decode(stream, chroma_format, file.bit_depth)
+    whole = file.length_known or found[-1] is not every[-1]
+    planes = hevc.decode(stream, chroma_format, file.bit_depth, whole=whole)
     shapes = colour.plane_shapes(chroma_format, file.height, file.width)
     if any(
         plane.shape[0] < rows or plane.shape[1] < columns
@@ -128,7 +134,7 @@ def _picture(every: list[nal.Nal], *, alpha: bool, has_alpha: bool) -> list[nal.
                 break
             begun = True
         if unit.kind == nal.PPS or (unit.kind in nal.SLICES and begun):
-            found.append(unit.in_base_layer())
+            found.append(unit)
     if not begun:
         raise CodecError("BPG data: the file holds no picture")
     if sum(unit.kind == nal.PPS for unit in found) > _MOST_PPS:
