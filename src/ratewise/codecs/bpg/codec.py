@@ -22,6 +22,10 @@ from ratewise.validation import Settings
 _CHROMA = {"gray": container.GREY, "420": container.C420, "422": container.C422}
 _CHROMA |= {"444": container.C444}
 
+_LENGTH_LEFT_OUT = 2**16
+"""Up to so many pixels the length of the picture's data is not written: its bytes count there, and
+a reader finds out cheaply whether the data is whole (:func:`ratewise.codecs.bpg.hevc.decode`)."""
+
 
 class BpgCodec(Settings):
     """BPG by x265, with the settings that make it the reference encoder's equal.
@@ -158,6 +162,7 @@ class BpgCodec(Settings):
                 limited_range=False,
                 hevc_header=header,
                 payload=payload,
+                length_known=height * width > _LENGTH_LEFT_OUT,
             )
         )
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 from ratewise.codecs.bpg import colour, container, hevc, nal
 from ratewise.codecs.bpg import parameter_sets as sets
 from ratewise.codecs.bpg.container import Container
@@ -77,23 +79,17 @@ def _planes(file: Container, *, alpha: bool = False) -> list[Plane]:
     encoded = file.alpha_header if alpha else file.hevc_header
     if encoded is None:
         raise CodecError("BPG data: the file has no alpha")
+    chroma_format = container.GREY if alpha else file.chroma_format
     try:
-        header = sets.read_header(encoded)
+        header, rebuilt = _parameters(
+            encoded, chroma_format, file.height, file.width, file.bit_depth
+        )
     except ValueError as error:
         raise CodecError(f"BPG data: the HEVC header is damaged ({error})") from error
-    _check_tools(header)
-    chroma_format = container.GREY if alpha else file.chroma_format
-    height, width = header.coded(file.height), header.coded(file.width)
     every = units(file)
     found = _picture(every, alpha=alpha, has_alpha=file.alpha_header is not None)
-    _check_length(found, header, height, width)
-    sequence = sets.Sequence(chroma_format, width, height, file.bit_depth, header)
-    rebuilt = [
-        sets.write_vps(),
-        sets.write_sps(sequence),
-        *(unit.in_base_layer().data for unit in found),
-    ]
-    stream = nal.START_CODE + nal.START_CODE.join(rebuilt)
+    _check_length(found, header, file.height, file.width)
+    stream = rebuilt + b"".join(nal.START_CODE + unit.in_base_layer().data for unit in found)
     whole = file.length_known or found[-1] is not every[-1]
     planes = hevc.decode(stream, chroma_format, file.bit_depth, whole=whole)
     shapes = colour.plane_shapes(chroma_format, file.height, file.width)
@@ -103,6 +99,21 @@ def _planes(file: Container, *, alpha: bool = False) -> list[Plane]:
     ):
         raise CodecError("BPG data: the decoded picture is smaller than the file says")
     return [plane[:rows, :columns] for plane, (rows, columns) in zip(planes, shapes, strict=True)]
+
+
+@functools.lru_cache(maxsize=64)
+def _parameters(
+    encoded: bytes, chroma_format: int, height: int, width: int, bit_depth: int
+) -> tuple[sets.SequenceHeader, bytes]:
+    """The hevc_header, and the VPS and SPS that it stands for, with start codes."""
+    header = sets.read_header(encoded)
+    _check_tools(header)
+    sequence = sets.Sequence(
+        chroma_format, header.coded(width), header.coded(height), bit_depth, header
+    )
+    return header, b"".join(
+        nal.START_CODE + unit for unit in (sets.write_vps(), sets.write_sps(sequence))
+    )
 
 
 def _check_tools(header: sets.SequenceHeader) -> None:
