@@ -167,7 +167,7 @@ class BpgCodec(Settings):
         )
 
     def decode(self, data: bytes) -> Image:
-        """The image in ``data``, a BPG file, as ``uint8 (H, W, 3)``.
+        """The image in ``data``, a BPG file, as ``uint8 (H, W, 3)``, turned upright by its EXIF.
 
         Raises :class:`CodecError` for anything else than a whole BPG file, for transparent
         pixels, animations, CMYK, lossless files of the reference's HM encoder, more than 12 bits
@@ -177,7 +177,7 @@ class BpgCodec(Settings):
         file = reading.checked(data)
         if file.alpha_header is not None:
             reading.check_opaque(file)
-        return reading.rgb(file)
+        return reading.upright(reading.rgb(file), file)
 
     def encode_batch(self, images: Sequence[Image]) -> list[bytes]:
         """``encode`` of each image."""

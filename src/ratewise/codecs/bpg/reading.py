@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import functools
+import re
+
+import numpy as np
+from PIL import Image as PillowImage
+from PIL import ImageOps
 
 from ratewise.codecs.bpg import colour, container, hevc, nal
 from ratewise.codecs.bpg import parameter_sets as sets
@@ -14,6 +19,9 @@ from ratewise.images import MAX_PIXELS, Image
 MAX_PLANE_BYTES = 2**28
 """A picture whose planes take more bytes than this is refused: it keeps the memory of decoding
 below 1 GB. 4:2:0 and 4:2:2 in 8 bits reach :data:`ratewise.images.MAX_PIXELS` first."""
+
+_TIFF = re.compile(rb"II\*\x00|MM\x00\*")
+"""How EXIF data begin, behind what some writers put before them."""
 
 _MOST_PPS = 4
 """FFmpeg keeps tables of the picture's size for each set; reference files have one."""
@@ -32,6 +40,20 @@ def decode_planes(data: bytes, *, alpha: bool = False) -> list[Plane]:
 def decode_colour(data: bytes) -> Image:
     """The colour of a BPG file as ``uint8 (H, W, 3)``, whatever its alpha says."""
     return rgb(checked(data))
+
+
+def upright(image: Image, file: Container) -> Image:
+    """``image`` turned as the file's EXIF data say; as it is where they do not."""
+    exif = next((block for tag, block in file.extensions if tag == container.EXIF), b"")
+    found = _TIFF.search(exif[:16])
+    if found is None:
+        return image
+    picture = PillowImage.fromarray(image)
+    try:
+        picture.getexif().load(exif[found.start() :])
+        return np.array(ImageOps.exif_transpose(picture), np.uint8)
+    except Exception as error:  # Pillow raises nearly anything on damaged metadata
+        raise CodecError(f"BPG data: the EXIF data is damaged ({error})") from error
 
 
 def checked(data: bytes) -> Container:
