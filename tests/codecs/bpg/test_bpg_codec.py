@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -142,6 +144,24 @@ def test_bytes_do_not_depend_on_what_was_coded_before() -> None:
     assert (fresh.stdout.strip(), fresh.stderr) == (coded[0].hex(), "")
 
 
+def test_threads_give_the_same_bytes() -> None:
+    images = [smooth(64, 64 + 8 * i) for i in range(4)]
+    coder = codec("bpg:qp=40")
+    with ThreadPoolExecutor(2) as pool:
+        assert list(pool.map(coder.encode, images)) == coder.encode_batch(images)
+
+
+def test_a_temporary_folder_that_x265_cannot_read_from_is_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    folder = tmp_path / "a:b"
+    folder.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(folder))
+    with pytest.raises(CodecError, match=r"colon: .*a:b.*set TMPDIR"):
+        codec("bpg").encode(smooth(8, 8))
+    assert not list(folder.iterdir())
+
+
 def test_every_qp_is_at_most_as_good_as_the_one_before() -> None:
     image = np.random.default_rng(0).integers(0, 256, (48, 48, 3), dtype=np.uint8)
     sizes = [len(codec(f"bpg:qp={qp},{FAST}").encode(image)) for qp in range(0, 52, 3)]
@@ -235,8 +255,6 @@ def test_an_exif_orientation_is_applied() -> None:
 
 
 def forged(data: bytes, **changes: object) -> bytes:
-    from dataclasses import replace
-
     return container.write(replace(container.read(data), **changes))  # type: ignore[arg-type]
 
 
