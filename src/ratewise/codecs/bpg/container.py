@@ -107,7 +107,7 @@ def read_ue7(data: bytes, position: int, end: int) -> tuple[int, int]:
 
 def _read(data: bytes) -> Container:
     if not data.startswith(MAGIC):
-        raise ValueError("it does not begin as a BPG file")
+        raise CodecError("the data is not a BPG file")
     if len(data) < 6:
         raise ValueError("the file is cut short")
     pixel_format, alpha1, bit_depth = data[4] >> 5, bool(data[4] & 16), (data[4] & 15) + 8
