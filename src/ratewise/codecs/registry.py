@@ -29,6 +29,7 @@ _BUILTIN = {
     "jpeg2000": "ratewise.codecs.jpeg2000:Jpeg2000Codec",
     "webp": "ratewise.codecs.webp:WebpCodec",
     "avif": "ratewise.codecs.avif:AvifCodec",
+    "bpg": "ratewise.codecs.bpg.codec:BpgCodec",
 }
 
 
