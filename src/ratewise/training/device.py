@@ -17,8 +17,10 @@ from ratewise.training.settings import TrainingSettings
 
 Precision = Literal["32-true", "bf16-mixed"]
 
-# Fabric announces its precision each time; a study would print it once per training.
-logging.getLogger("lightning.fabric").setLevel(logging.WARNING)
+# Fabric announces its precision each time; a study would print it once per training. Which of
+# the two says so depends on whether the other was imported.
+for _name in ("lightning.fabric", "lightning.pytorch"):
+    logging.getLogger(_name).setLevel(logging.WARNING)
 
 _filling: Any = _deterministic  # its attribute is made at run time
 
