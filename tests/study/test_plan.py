@@ -18,12 +18,15 @@ def _settings(base: StudySettings, **changes: object) -> StudySettings:
     return validate(StudySettings, base.model_dump(mode="json") | changes, "test")
 
 
+_FOUR = ["OO", "CO", "OC", "CC"]
+
+
 def _kinds(plan: Plan) -> dict[str, int]:
     return {kind: plan.count(kind) for kind in ("prepare", "compress", "train", "evaluate")}
 
 
 def test_configurations_share_stages(miniature_study: Study) -> None:
-    plan = make_plan(miniature_study.settings, _CONTENTS)
+    plan = make_plan(_settings(miniature_study.settings, configurations=_FOUR), _CONTENTS)
     assert _kinds(plan) == {"prepare": 2, "compress": 2, "train": 2, "evaluate": 4}
     trained = {run.configuration: run.train for run in plan.runs}
     assert trained["CO"] == trained["CC"]
@@ -32,7 +35,8 @@ def test_configurations_share_stages(miniature_study: Study) -> None:
 
 
 def test_the_reference_is_run_once_however_many_codecs_there_are(miniature_study: Study) -> None:
-    settings = _settings(miniature_study.settings, codecs=["jpeg:quality=5,10,20"])
+    changes = {"configurations": _FOUR, "codecs": ["jpeg:quality=5,10,20"]}
+    settings = _settings(miniature_study.settings, **changes)
     plan = make_plan(settings, _CONTENTS)
     assert [run.configuration for run in plan.runs].count("OO") == 1
     assert _kinds(plan) == {"prepare": 2, "compress": 6, "train": 4, "evaluate": 10}
