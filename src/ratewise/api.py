@@ -37,9 +37,8 @@ def run(
     planned = plan_study(loaded, Path(out) if out else None, quiet=quiet)
     run_study(planned, resources=Resources(workers=workers), quiet=quiet)
 
-    import pandas as pd
-
     from ratewise.report.run_report import report_run
+    from ratewise.study.results import read_results
 
     report_run(planned.folder)
-    return pd.read_parquet(planned.folder / "results.parquet")
+    return read_results(planned.folder)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from ratewise.report.run_report import report_run, write_pictures
 from ratewise.study.cache import Cache, locked
 from ratewise.study.engine import open_run, plan_study, run_study
 from ratewise.study.plan import Stage
-from ratewise.study.results import COLUMNS, MODEL, STORE
+from ratewise.study.results import COLUMNS, MODEL, STORE, read_results
 from ratewise.study.settings import load_study
 from ratewise.tasks.predictor import load_predictor
 
@@ -107,6 +108,17 @@ def test_the_command_prints_the_table_and_says_where_the_report_is(finished_run:
     printed = (finished_run.parent / "printed.txt").read_text()
     assert "CO#50%" in printed
     assert f"report: {finished_run / 'report.html'}" in printed
+
+
+def test_damaged_results_are_named_and_made_again(finished_run: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    shutil.copytree(finished_run, out)
+    (out / "results.parquet").write_bytes(b"junk")
+    with pytest.raises(InputError, match=r"results\.parquet: is damaged"):
+        read_results(out)
+    study = load_study(finished_run.parent / "miniature.yaml")
+    assert run_study(plan_study(study, out), resources=Resources(1), quiet=True).ran == []
+    pd.testing.assert_frame_equal(read_results(out), read_results(finished_run))
 
 
 def test_a_failed_stage_keeps_the_others_and_names_what_is_lost(

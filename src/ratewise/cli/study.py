@@ -18,8 +18,6 @@ from ratewise.cli.support import (
 )
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from ratewise.study.engine import PlannedStudy
 
 app = typer.Typer(no_args_is_help=True)
@@ -117,7 +115,9 @@ def show(folder: RunFolder, as_json: JsonOption = False) -> None:
     """
     with friendly_errors():
         if as_json:
-            print_json(_results(folder).to_dict(orient="records"))
+            from ratewise.study.results import read_results
+
+            print_json(read_results(folder).to_dict(orient="records"))
         else:
             _show(folder)
 
@@ -185,19 +185,10 @@ def _command(file: Path, out: Path | None, overrides: list[str] | None) -> str:
     return " ".join(parts)
 
 
-def _results(folder: Path) -> pd.DataFrame:
-    from ratewise.errors import InputError
-
-    path = folder / "results.parquet"
-    if not path.is_file():
-        raise InputError(f"{folder}: no results here; run 'ratewise study run' first")
-    import pandas as pd
-
-    return pd.read_parquet(path)
-
-
 def _show(folder: Path) -> None:
-    results = _results(folder)
+    from ratewise.study.results import read_results
+
+    results = read_results(folder)
     if results.empty:
         print("no configuration has results yet")
         return

@@ -14,7 +14,7 @@ from ratewise.files import read_json, write_json
 from ratewise.study.cache import Cache, locked
 from ratewise.study.digests import open_digests, split_contents
 from ratewise.study.plan import Plan, Stage, make_plan
-from ratewise.study.results import results_table, write_results
+from ratewise.study.results import read_results, results_table, write_results
 from ratewise.study.scheduler import ScheduleReport, StageContext, run_plan
 from ratewise.study.settings import Study, StudySettings
 from ratewise.validation import validate
@@ -123,10 +123,9 @@ def _dump(settings: StudySettings) -> dict[str, object]:
 
 def _is_collected(planned: PlannedStudy) -> bool:
     """Whether the folder's results are those of this very plan."""
-    if not (planned.folder / "results.parquet").is_file():
-        return False
     try:
         settings, plan, _ = open_run(planned.folder)
+        read_results(planned.folder)
     except InputError:
         return False
     return plan == planned.plan and settings == planned.study.settings

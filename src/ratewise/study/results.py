@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ratewise.data.store import Record, open_store
+from ratewise.errors import InputError
 from ratewise.files import read_json, write_atomically
 from ratewise.metrics.rate import bits_per_pixel
 from ratewise.study.cache import Cache
@@ -113,6 +114,21 @@ def write_results(table: pd.DataFrame, folder: Path) -> None:
     table.to_parquet(buffer, index=False)
     write_atomically(folder / "results.parquet", buffer.getvalue())
     write_atomically(folder / "results.csv", table.to_csv(index=False, float_format="%.6g"))
+
+
+def read_results(folder: Path) -> pd.DataFrame:
+    """The rows that :func:`write_results` left in ``folder``; InputError if there are none."""
+    path = folder / "results.parquet"
+    if not path.is_file():
+        raise InputError(f"{folder}: no results here; run 'ratewise study run' first")
+    import pandas as pd
+
+    try:
+        return pd.read_parquet(path)
+    except (OSError, ValueError) as error:  # pyarrow's errors are ValueErrors
+        raise InputError(
+            f"{path}: is damaged ({error}); run 'ratewise study run' again to restore it"
+        ) from None
 
 
 class _Stores:
