@@ -7,7 +7,7 @@ from fractions import Fraction
 import pytest
 
 from ratewise.errors import InputError
-from ratewise.study.channels import Channel, Configuration
+from ratewise.study.channels import Configuration
 from ratewise.study.shares import share_indices
 
 
@@ -24,11 +24,6 @@ def test_a_share_of_all_images_is_no_share() -> None:
 def test_a_wrong_configuration_is_refused_by_name(text: str) -> None:
     with pytest.raises(InputError, match="configuration '"):
         Configuration.parse(text)
-
-
-def test_only_originals_are_lossless() -> None:
-    with pytest.raises(InputError, match="channel O"):
-        Channel("O", "jpeg:quality=5")
 
 
 def test_shares_of_one_seed_are_nested() -> None:

@@ -7,13 +7,20 @@ import io
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, replace
-from itertools import groupby
 from pathlib import Path
 
 from ratewise import codecs
-from ratewise.codecs.base import Codec
-from ratewise.data.journal import JOURNAL, Journal, write_journal
-from ratewise.data.manifest import MANIFEST, Record, iterate_manifest, write_manifest
+from ratewise.data.destination import (
+    begin_state,
+    check_apart,
+    check_destination,
+    finished,
+    pending_entries,
+    remove_torn_files,
+    reopen,
+)
+from ratewise.data.journal import JOURNAL, Journal
+from ratewise.data.manifest import MANIFEST, Record, write_manifest
 from ratewise.data.naming import assign_names
 from ratewise.data.sources import Entry, Source
 from ratewise.data.store import (
@@ -21,8 +28,6 @@ from ratewise.data.store import (
     STATE,
     State,
     cached_codec,
-    is_store,
-    read_state,
     versions_json,
 )
 from ratewise.errors import CodecError, InputError, RatewiseError
@@ -78,9 +83,9 @@ def compress_store(
     codec and source, or is being written by another process.
     """
     codec = codecs.codec(codec_spec)
-    _check_apart(source.root, destination)
-    state = _begin_state(source, codec)
-    earlier = _check_destination(destination, state)
+    check_apart(source.root, destination)
+    state = begin_state(source, codec)
+    earlier = check_destination(destination, state)
     entries = source.entries()
     if not entries:
         raise InputError(f"{source.root or 'the source'}: no images found")
@@ -89,13 +94,13 @@ def compress_store(
         for entry, names in zip(entries, assign_names(entries, codec.suffix), strict=True)
     ]
     if earlier and earlier.complete:
-        done = _finished(destination)
-        pending = _pending(entries, done, destination)
+        done = finished(destination)
+        pending = pending_entries(entries, done, destination)
         if not pending and not earlier.failed:
             (destination / JOURNAL).unlink(missing_ok=True)
             return _summary(earlier, done=0, skipped=len(entries), failed=0)
         source.check(pending, resources, quiet=quiet)
-        _reopen(destination, state)
+        reopen(destination, state)
     elif not earlier:
         source.check(entries, resources, quiet=quiet)
         try:
@@ -103,8 +108,8 @@ def compress_store(
         except OSError as error:
             raise InputError(f"{destination}: cannot be written ({error.strerror})") from None
     with Journal(destination / JOURNAL) as journal:
-        _remove_torn_files(destination)
-        pending = _pending(entries, journal.done, destination)
+        remove_torn_files(destination)
+        pending = pending_entries(entries, journal.done, destination)
         if earlier and not earlier.complete:
             source.check(pending, resources, quiet=quiet)
         skipped = len(entries) - len(pending)
@@ -272,106 +277,6 @@ def _write_failures(path: Path, failures: list[tuple[str, Failure]]) -> None:
     writer.writerow(["path", "kind", "message"])
     writer.writerows([key, failure.kind, failure.message] for key, failure in failures)
     write_atomically(path, text.getvalue())
-
-
-def _begin_state(source: Source, codec: Codec) -> State:
-    return State(
-        complete=False,
-        codec=codec.spec,
-        codec_fingerprint=codec.fingerprint,
-        versions=dict(codec.versions),
-        source=source.fingerprint(),
-        classes=source.classes.to_dict() if source.classes else None,
-    )
-
-
-def _check_apart(root: Path | None, destination: Path) -> None:
-    if root is None:
-        return
-    inner, outer = destination.resolve(), root.resolve()
-    if inner == outer or outer in inner.parents:
-        raise InputError(f"{destination}: the store must lie outside of its source {root}")
-
-
-def _check_destination(destination: Path, state: State) -> State | None:
-    """The state of the store that is there already, None if there is nothing; else InputError."""
-    if destination.exists() and not destination.is_dir():
-        raise InputError(f"{destination}: is a file, not a folder")
-    if not is_store(destination):
-        if destination.is_dir():
-            names = sorted(p.name for p in destination.iterdir() if p.name[:5] != ".tmp-")
-            if names:
-                raise InputError(
-                    f"{destination}: holds other files ({names[0]}) and no store; choose an empty "
-                    "or new folder"
-                )
-        return None
-    there = read_state(destination)
-    if there.codec != state.codec:
-        raise InputError(
-            f"{destination}: holds a store of {there.codec}, not of {state.codec}; choose another "
-            "folder"
-        )
-    if there.codec_fingerprint != state.codec_fingerprint:
-        raise InputError(
-            f"{destination}: holds a store made with {_spell(there.versions)}, but here is "
-            f"{_spell(state.versions)}; choose another folder"
-        )
-    if (there.source, there.classes) != (state.source, state.classes):
-        raise InputError(
-            f"{destination}: holds a store of another source or with other preparation; choose "
-            "another folder"
-        )
-    return there
-
-
-def _spell(versions: dict[str, str]) -> str:
-    return ", ".join(f"{name} {version}" for name, version in sorted(versions.items()))
-
-
-def _pending(
-    entries: Sequence[Entry], done: dict[str, int | None], destination: Path
-) -> list[Entry]:
-    """What is not done, or was done from a file of another size."""
-    gone = done.keys() - {entry.key for entry in entries}
-    if gone:
-        raise InputError(
-            f"{destination}: holds images that the source has no more ({len(gone)}, such as "
-            f"{min(gone)}); choose another folder"
-        )
-    return [e for e in entries if e.key not in done or done[e.key] != e.size]
-
-
-def _finished(destination: Path) -> dict[str, int | None]:
-    """What a finished store holds, like :attr:`Journal.done`."""
-    return {
-        r.source: None if r.source_format == "generated" else r.source_bytes
-        for r in iterate_manifest(destination / MANIFEST)
-    }
-
-
-def _reopen(destination: Path, state: State) -> None:
-    """Make a finished store an unfinished one that holds the same images."""
-    records = iterate_manifest(destination / MANIFEST)
-    images = ((source, list(group)) for source, group in groupby(records, lambda r: r.source))
-    write_journal(
-        destination / JOURNAL,
-        (
-            (
-                source,
-                None if group[0].source_format == "generated" else group[0].source_bytes,
-                group,
-            )
-            for source, group in images
-        ),
-    )
-    write_json(destination / STATE, asdict(state))
-
-
-def _remove_torn_files(destination: Path) -> None:
-    """What a killed run had begun to write."""
-    for path in destination.rglob(".tmp-*"):
-        path.unlink(missing_ok=True)
 
 
 def _summary(state: State, *, done: int, skipped: int, failed: int) -> StoreSummary:

@@ -14,26 +14,10 @@ from ratewise.errors import InputError
 
 ORIGINAL = "O"
 COMPRESSED = "C"
-LETTERS = {
-    ORIGINAL: "original: the captured image, stored losslessly",
-    COMPRESSED: "compressed: encoded to a real bitstream and decoded again",
-}
 LOSSLESS = "png"
 """The codec spec that stands for an original, which is stored as PNG."""
 
 _SPELLING = re.compile(r"(?P<train>[OC])(?P<test>[OC])(#(?P<share>\d+(\.\d+)?)%)?")
-
-
-@dataclass(frozen=True)
-class Channel:
-    """One way for an image to reach a model: its letter and, where it compresses, a codec spec."""
-
-    letter: str
-    codec: str
-
-    def __post_init__(self) -> None:
-        if (self.letter == ORIGINAL) != (self.codec == LOSSLESS):
-            raise InputError(f"channel {self.letter} cannot use codec {self.codec}")
 
 
 @dataclass(frozen=True)

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import ClassVar, Literal, Self
+from typing import ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
 
-from ratewise.codecs import spec
-from ratewise.codecs.base import OperatingPoint, Option
+from ratewise.codecs.base import OperatingPoint
 from ratewise.codecs.bpg import colour, container, hevc, nal, reading
 from ratewise.codecs.bpg import parameter_sets as sets
 from ratewise.codecs.bpg.container import Container
 from ratewise.codecs.bpg.hevc import Plane
-from ratewise.errors import CodecError, ImageError, InputError
-from ratewise.files import fingerprint
-from ratewise.images import Image, check_image
-from ratewise.validation import Settings
+from ratewise.codecs.configured import ConfiguredCodec
+from ratewise.errors import CodecError
+from ratewise.images import Image
 
 _CHROMA = {"gray": container.GREY, "420": container.C420, "422": container.C422}
 _CHROMA |= {"444": container.C444}
@@ -27,7 +24,7 @@ _LENGTH_LEFT_OUT = 2**16
 a reader finds out cheaply whether the data is whole (:func:`ratewise.codecs.bpg.hevc.decode`)."""
 
 
-class BpgCodec(Settings):
+class BpgCodec(ConfiguredCodec):
     """BPG by x265, with the settings that make it the reference encoder's equal.
 
     ``qp`` is HEVC's quantiser, a step of 6 doubling it: smaller is better. ``chroma=gray`` drops
@@ -35,7 +32,10 @@ class BpgCodec(Settings):
     """
 
     codec_name: ClassVar[str] = "bpg"
-    point: ClassVar[OperatingPoint] = OperatingPoint("qp", 0, 51, False)
+    title: ClassVar[str] = "BPG"
+    file_suffix: ClassVar[str] = ".bpg"
+    largest_side: ClassVar[int] = container.LARGEST_SIDE
+    point: ClassVar[OperatingPoint | None] = OperatingPoint("qp", 0, 51, False)
 
     qp: int = Field(29, ge=0, le=51)
     chroma: Literal["420", "422", "444", "gray"] = "420"
@@ -53,26 +53,6 @@ class BpgCodec(Settings):
         "placebo",
     ] = "veryslow"
 
-    # ----- as a kind: before options are chosen -------------------------------------------------
-
-    @classmethod
-    def from_options(cls, options: Mapping[str, str]) -> Self:
-        """The codec with the options of a spec; see :class:`ratewise.codecs.base.CodecKind`."""
-        reason = cls.unavailable()
-        if reason:
-            raise InputError(f"codec 'bpg' is not available here: {reason}")
-        return spec.build(cls, cls.codec_name, options)
-
-    @classmethod
-    def options(cls) -> tuple[Option, ...]:
-        """All options in declared order."""
-        return spec.options_of(cls)
-
-    @classmethod
-    def range(cls) -> OperatingPoint:
-        """The operating point's name, range and direction."""
-        return cls.point
-
     @classmethod
     def unavailable(cls) -> str | None:
         """Why BPG cannot be used here and what to install, or None."""
@@ -88,38 +68,6 @@ class BpgCodec(Settings):
         """Whether ``data`` begins with BPG's signature."""
         return data.startswith(container.MAGIC)
 
-    # ----- as a codec -----------------------------------------------------------------------
-
-    @property
-    def name(self) -> str:
-        """The codec's name, as before the colon of a spec."""
-        return self.codec_name
-
-    @property
-    def suffix(self) -> str:
-        """The file name ending of its bitstreams, with the dot."""
-        return ".bpg"
-
-    @property
-    def operating_point(self) -> OperatingPoint | None:
-        """The quantiser: a larger one gives fewer bytes."""
-        return self.point
-
-    @property
-    def spec(self) -> str:
-        """The canonical spelling."""
-        return spec.spell(self.codec_name, self, self.point)
-
-    @property
-    def versions(self) -> Mapping[str, str]:
-        """The libraries that decide its bytes, with their versions."""
-        return self.libraries()
-
-    @property
-    def fingerprint(self) -> str:
-        """Hex digest of spec and library versions."""
-        return fingerprint({"spec": self.spec, "versions": dict(self.versions)})
-
     def encode(self, image: Image) -> bytes:
         """The bytes of a complete file that holds ``image``, ``uint8 (H, W, 3)``.
 
@@ -127,15 +75,7 @@ class BpgCodec(Settings):
         larger than :data:`ratewise.images.MAX_PIXELS` or :data:`reading.MAX_PLANE_BYTES`.
         """
         self._available()
-        try:
-            height, width = check_image(image).shape[:2]
-        except ImageError as error:
-            raise CodecError(f"BPG: {error}") from None
-        if max(height, width) > container.LARGEST_SIDE:
-            raise CodecError(
-                f"BPG holds images of at most {container.LARGEST_SIDE} pixels a side, "
-                f"not {width}x{height}"
-            )
+        height, width = self._checked_size(image)
         chroma_format, bit_depth = _CHROMA[self.chroma], int(self.bit_depth)
         reading.check_size(height, width, chroma_format, bit_depth, "BPG")
         log2_min_cb = 3 if min(height, width) > 8 else 4
@@ -178,14 +118,6 @@ class BpgCodec(Settings):
         if file.alpha_header is not None:
             reading.check_opaque(file)
         return reading.upright(reading.rgb(file), file)
-
-    def encode_batch(self, images: Sequence[Image]) -> list[bytes]:
-        """``encode`` of each image."""
-        return [self.encode(image) for image in images]
-
-    def decode_batch(self, data: Sequence[bytes]) -> list[Image]:
-        """``decode`` of each byte string."""
-        return [self.decode(one) for one in data]
 
     def parts(self, data: bytes) -> dict[str, int]:
         """Bytes of the container, of its extensions, of HEVC's parameters, of alpha and of colour.

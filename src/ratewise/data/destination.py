@@ -1,0 +1,118 @@
+"""The folder that a store is made in: what may be there already, and what is left to do."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from itertools import groupby
+from pathlib import Path
+
+from ratewise.codecs.base import Codec
+from ratewise.data.journal import JOURNAL, write_journal
+from ratewise.data.manifest import MANIFEST, iterate_manifest
+from ratewise.data.sources import Entry, Source
+from ratewise.data.store import STATE, State, is_store, read_state
+from ratewise.errors import InputError
+from ratewise.files import write_json
+
+
+def begin_state(source: Source, codec: Codec) -> State:
+    """The ``store.json`` of a store of ``source`` in ``codec`` before its first image."""
+    return State(
+        complete=False,
+        codec=codec.spec,
+        codec_fingerprint=codec.fingerprint,
+        versions=dict(codec.versions),
+        source=source.fingerprint(),
+        classes=source.classes.to_dict() if source.classes else None,
+    )
+
+
+def check_apart(root: Path | None, destination: Path) -> None:
+    """Raise :class:`InputError` if ``destination`` is the source's folder or lies in it."""
+    if root is None:
+        return
+    inner, outer = destination.resolve(), root.resolve()
+    if inner == outer or outer in inner.parents:
+        raise InputError(f"{destination}: the store must lie outside of its source {root}")
+
+
+def check_destination(destination: Path, state: State) -> State | None:
+    """The state of the store that is there already, None if there is nothing; else InputError."""
+    if destination.exists() and not destination.is_dir():
+        raise InputError(f"{destination}: is a file, not a folder")
+    if not is_store(destination):
+        if destination.is_dir():
+            names = sorted(p.name for p in destination.iterdir() if p.name[:5] != ".tmp-")
+            if names:
+                raise InputError(
+                    f"{destination}: holds other files ({names[0]}) and no store; choose an empty "
+                    "or new folder"
+                )
+        return None
+    there = read_state(destination)
+    if there.codec != state.codec:
+        raise InputError(
+            f"{destination}: holds a store of {there.codec}, not of {state.codec}; choose another "
+            "folder"
+        )
+    if there.codec_fingerprint != state.codec_fingerprint:
+        raise InputError(
+            f"{destination}: holds a store made with {_spell(there.versions)}, but here is "
+            f"{_spell(state.versions)}; choose another folder"
+        )
+    if (there.source, there.classes) != (state.source, state.classes):
+        raise InputError(
+            f"{destination}: holds a store of another source or with other preparation; choose "
+            "another folder"
+        )
+    return there
+
+
+def _spell(versions: dict[str, str]) -> str:
+    return ", ".join(f"{name} {version}" for name, version in sorted(versions.items()))
+
+
+def pending_entries(
+    entries: Sequence[Entry], done: dict[str, int | None], destination: Path
+) -> list[Entry]:
+    """What is not done, or was done from a file of another size."""
+    gone = done.keys() - {entry.key for entry in entries}
+    if gone:
+        raise InputError(
+            f"{destination}: holds images that the source has no more ({len(gone)}, such as "
+            f"{min(gone)}); choose another folder"
+        )
+    return [e for e in entries if e.key not in done or done[e.key] != e.size]
+
+
+def finished(destination: Path) -> dict[str, int | None]:
+    """What a finished store holds, like :attr:`Journal.done`."""
+    return {
+        r.source: None if r.source_format == "generated" else r.source_bytes
+        for r in iterate_manifest(destination / MANIFEST)
+    }
+
+
+def reopen(destination: Path, state: State) -> None:
+    """Make a finished store an unfinished one that holds the same images."""
+    records = iterate_manifest(destination / MANIFEST)
+    images = ((source, list(group)) for source, group in groupby(records, lambda r: r.source))
+    write_journal(
+        destination / JOURNAL,
+        (
+            (
+                source,
+                None if group[0].source_format == "generated" else group[0].source_bytes,
+                group,
+            )
+            for source, group in images
+        ),
+    )
+    write_json(destination / STATE, asdict(state))
+
+
+def remove_torn_files(destination: Path) -> None:
+    """What a killed run had begun to write."""
+    for path in destination.rglob(".tmp-*"):
+        path.unlink(missing_ok=True)
