@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ratewise import images
+from ratewise.codecs import read_picture
 from ratewise.execution import Resources
 from ratewise.images import Image
 from ratewise.study.engine import plan_study, run_study
@@ -16,8 +16,11 @@ if TYPE_CHECKING:
 
 
 def read_image(path: str | Path) -> Image:
-    """An image file as ``uint8 (H, W, 3)`` RGB; see :func:`ratewise.images.read_image`."""
-    return images.read_image(Path(path))
+    """An image file as ``uint8 (H, W, 3)`` RGB, or a bitstream of any codec here.
+
+    See :func:`ratewise.codecs.read_picture`.
+    """
+    return read_picture(Path(path))
 
 
 def run(

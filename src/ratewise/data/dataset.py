@@ -11,10 +11,11 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from ratewise.codecs.pictures import picture_size
 from ratewise.data.classes import Classes
 from ratewise.errors import InputError
 from ratewise.execution import Outcome, Resources, map_items, progress
-from ratewise.images import IGNORE, Image, Mask, image_size
+from ratewise.images import IGNORE, Image, Mask
 
 
 @dataclass(frozen=True)
@@ -158,7 +159,7 @@ def _inspect(
 def _inspect_item(dataset: Dataset, item: Item) -> _Seen:
     files = dataset.files(item)
     if files:
-        size = image_size(files[0])
+        size = picture_size(files[0])
         mask = dataset.load_mask(item)
     else:
         image, mask = dataset.load(item)

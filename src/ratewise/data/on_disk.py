@@ -9,8 +9,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ratewise.codecs.pictures import read_picture
 from ratewise.data.dataset import Item, check_same_size, translate
-from ratewise.images import Image, Mask, read_image, read_mask
+from ratewise.images import Image, Mask, read_mask
 
 
 class Labels(NamedTuple):
@@ -34,7 +35,7 @@ class OnDisk:
 
     def load(self, item: Item) -> tuple[Image, Mask | None]:
         """See :class:`ratewise.data.dataset.Dataset`."""
-        image, mask = read_image(self.root / item.key), self.load_mask(item)
+        image, mask = read_picture(self.root / item.key), self.load_mask(item)
         if mask is not None:
             check_same_size(image.shape, mask.shape, item)
         return image, mask

@@ -10,7 +10,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 
 Values = NDArray[np.int32]
@@ -49,9 +48,9 @@ def double_rows(values: NDArray[Any], first: int, last: int, shift: int) -> Doub
     # The last block may reach further than needed; what it reads there is not kept
     rows = _rows(values, first - 3, first + blocks * _BLOCK + 3).astype(np.float32)
     step, inner = rows.strides
-    windows = as_strided(rows, (blocks, _BLOCK + 6, rows.shape[1]), (_BLOCK * step, step, inner))
-    doubled = np.matmul(_BAND.T, windows).reshape(2 * blocks * _BLOCK, -1)[: 2 * count]
-    return _divided(doubled, shift)
+    windows = _view(rows, (blocks, _BLOCK + 6, rows.shape[1]), (_BLOCK * step, step, inner))
+    doubled = np.matmul((_BAND * _share(shift)).T, windows)
+    return _whole(doubled.reshape(2 * blocks * _BLOCK, -1)[: 2 * count], shift)
 
 
 def double_columns(values: Doubled, width: int, shift: int, *, between: bool) -> Doubled:
@@ -67,10 +66,10 @@ def double_columns(values: Doubled, width: int, shift: int, *, between: bool) ->
     padded[:, 3 + count :] = values[:, -1:]
     step, inner = padded.strides
     band = _BAND if between else _BAND_ON
-    windows = as_strided(padded, (blocks, height, len(band)), (_BLOCK * inner, step, inner))
+    windows = _view(padded, (blocks, height, len(band)), (_BLOCK * inner, step, inner))
     doubled = np.empty((height, blocks, 2 * _BLOCK), np.float32)
-    doubled[:] = np.matmul(windows, band).transpose(1, 0, 2)
-    return _divided(doubled.reshape(height, -1)[:, :width], shift)
+    np.matmul(windows, band * _share(shift), out=doubled.transpose(1, 0, 2))
+    return _whole(doubled.reshape(height, -1)[:, :width], shift)
 
 
 def _band(first: tuple[int, ...], second: tuple[int, ...]) -> Doubled:
@@ -82,11 +81,20 @@ def _band(first: tuple[int, ...], second: tuple[int, ...]) -> Doubled:
     return band
 
 
-def _divided(values: Doubled, shift: int) -> Doubled:
-    """``values / 2 ** shift``, rounded, in place."""
+def _view(values: Doubled, shape: tuple[int, ...], strides: tuple[int, ...]) -> Doubled:
+    """``values`` in overlapping pieces; numpy's as_strided takes ten times as long."""
+    return np.ndarray(shape, np.float32, values, strides=strides)
+
+
+def _share(shift: int) -> np.float32:
+    """The factor of taps whose sums are divided by ``2 ** shift``: exact in floats."""
+    return np.float32(1 / (1 << shift))
+
+
+def _whole(values: Doubled, shift: int) -> Doubled:
+    """``values``, which were divided by ``2 ** shift``, rounded in place."""
     if shift:
-        values += 1 << (shift - 1)
-        values *= 1 / (1 << shift)
+        values += np.float32(0.5)
         np.floor(values, out=values)
     return values
 

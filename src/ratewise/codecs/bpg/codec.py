@@ -109,14 +109,15 @@ class BpgCodec(ConfiguredCodec):
     def decode(self, data: bytes) -> Image:
         """The image in ``data``, a BPG file, as ``uint8 (H, W, 3)``, turned upright by its EXIF.
 
-        Raises :class:`CodecError` for anything else than a whole BPG file, for transparent
-        pixels, animations, CMYK, lossless files of the reference's HM encoder, more than 12 bits
-        a sample, and for too many pixels, which the header tells before anything is decoded.
+        Of a file with alpha it is the colour, as if every pixel were opaque; colour that was
+        multiplied by alpha is divided by it again. :func:`reading.decode_planes` gives alpha.
+
+        Raises :class:`CodecError` for anything else than a whole BPG file, for animations, CMYK,
+        lossless files of the reference's HM encoder, more than 12 bits a sample, and for too many
+        pixels, which the header tells before anything is decoded.
         """
         self._available()
         file = reading.checked(data)
-        if file.alpha_header is not None:
-            reading.check_opaque(file)
         return reading.upright(reading.rgb(file), file)
 
     def parts(self, data: bytes) -> dict[str, int]:

@@ -7,6 +7,7 @@ which stay in the processor's cache and bound the memory.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -96,6 +97,28 @@ def to_rgb(
     return image
 
 
+def to_bytes(plane: Plane, bit_depth: int) -> NDArray[np.uint8]:
+    """Full-range samples ``(H, W)`` as 8 bits, in memory of its own."""
+    height, width = plane.shape
+    grey = np.empty((height, width), np.uint8)
+    convert = _Conversion(bit_depth, BT601, False)
+    for first, last in _strips(height, width, 1):
+        grey[first:last] = convert.scaled(plane[first:last])
+    return grey
+
+
+def divide_by_alpha(image: Image, alpha: NDArray[np.uint8]) -> None:
+    """Undo, in place, that ``image (H, W, 3)`` was multiplied by ``alpha (H, W)`` over 255.
+
+    Where alpha is 0 the colour is lost, and white, as with the reference decoder.
+    """
+    height, width = alpha.shape
+    table = _quotients()
+    for first, last in _strips(height, width, 1):
+        strip = image[first:last]
+        strip[:] = table[alpha[first:last, :, None], strip]
+
+
 class _Conversion:
     """Planes to 8-bit RGB, in fixed point, with the reference decoder's rounding."""
 
@@ -145,20 +168,24 @@ class _Conversion:
             rgb[:, :, 2] = self._bytes((rest - co) * self.one)
             return
         luma *= self.one
+        luma += self.offset
         values = cr * self.red_cr
         values += luma
-        rgb[:, :, 0] = self._bytes(values)
+        rgb[:, :, 0] = self._shifted(values)
         np.multiply(cb, self.blue_cb, out=values)
         values += luma
-        rgb[:, :, 2] = self._bytes(values)
+        rgb[:, :, 2] = self._shifted(values)
         cb *= self.green_cb
         cr *= self.green_cr
         luma -= cb
         luma -= cr
-        rgb[:, :, 1] = self._bytes(luma)
+        rgb[:, :, 1] = self._shifted(luma)
 
     def _bytes(self, values: NDArray[Any]) -> NDArray[Any]:
         values += self.offset
+        return self._shifted(values)
+
+    def _shifted(self, values: NDArray[Any]) -> NDArray[Any]:
         values >>= self.shift
         return np.clip(values, 0, 255, out=values)
 
@@ -182,6 +209,14 @@ def _chroma(
     else:
         return plane[first:last]
     return np.clip(values, 0, (1 << bit_depth) - 1, out=values)
+
+
+@functools.cache
+def _quotients() -> NDArray[np.uint8]:
+    """At [a, v]: 255 v / a, rounded, and 255 where v is at least a."""
+    alpha, value = np.ogrid[:256, :256]
+    rounded = (255 * value + alpha // 2) // np.maximum(alpha, 1)
+    return np.where(value < alpha, rounded, 255).astype(np.uint8)
 
 
 def _to_ycc(bit_depth: int) -> tuple[list[tuple[int, int, int]], int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
+from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image as PillowImage
@@ -31,15 +32,10 @@ def decode_planes(data: bytes, *, alpha: bool = False) -> list[Plane]:
     """The planes of a BPG file's colour, or of its ``alpha``, cropped to the picture's size.
 
     ``uint8`` for 8 bits a sample, else ``uint16``; chroma as the file has it, ``ceil(n / 2)``
-    samples where it is halved. Raises :class:`CodecError` like :meth:`BpgCodec.decode`, but not
-    for transparent pixels.
+    samples where it is halved. Colour that was multiplied by alpha is as it is in the file.
+    Raises :class:`CodecError` like :meth:`BpgCodec.decode`, and if there is no alpha to give.
     """
     return _planes(checked(data), alpha=alpha)
-
-
-def decode_colour(data: bytes) -> Image:
-    """The colour of a BPG file as ``uint8 (H, W, 3)``, whatever its alpha says."""
-    return rgb(checked(data))
 
 
 def upright(image: Image, file: Container) -> Image:
@@ -85,8 +81,19 @@ def units(file: Container) -> list[nal.Nal]:
 
 
 def rgb(file: Container) -> Image:
-    """The decoded colour as ``uint8 (H, W, 3)``."""
-    return colour.to_rgb(
+    """The decoded colour as ``uint8 (H, W, 3)``, divided by alpha where it was multiplied by it.
+
+    Alpha is not applied. It is decoded only where the colour needs it; else it must be there, and
+    not too short to be whole.
+    """
+    alpha = None
+    if file.alpha_header is not None:
+        stream = _stream(file, alpha=True)
+        if file.premultiplied:
+            (plane,) = _cropped(stream, file, container.GREY)
+            alpha = colour.to_bytes(plane, file.bit_depth)  # which frees the decoder's memory
+            del plane
+    image = colour.to_rgb(
         _planes(file),
         chroma_format=file.chroma_format,
         bit_depth=file.bit_depth,
@@ -94,10 +101,27 @@ def rgb(file: Container) -> Image:
         limited_range=file.limited_range,
         chroma_between=file.chroma_format == file.pixel_format,
     )
+    if alpha is not None:
+        colour.divide_by_alpha(image, alpha)
+    return image
 
 
 def _planes(file: Container, *, alpha: bool = False) -> list[Plane]:
     """The decoded planes of colour or alpha in the picture's size."""
+    chroma_format = container.GREY if alpha else file.chroma_format
+    return _cropped(_stream(file, alpha=alpha), file, chroma_format)
+
+
+@dataclass(frozen=True)
+class _Stream:
+    """A picture for HEVC's decoder; ``whole`` says that it cannot be cut short."""
+
+    data: bytes
+    whole: bool
+
+
+def _stream(file: Container, *, alpha: bool) -> _Stream:
+    """The HEVC stream of colour or alpha, after all that can be checked without decoding it."""
     encoded = file.alpha_header if alpha else file.hevc_header
     if encoded is None:
         raise CodecError("BPG data: the file has no alpha")
@@ -111,9 +135,13 @@ def _planes(file: Container, *, alpha: bool = False) -> list[Plane]:
     every = units(file)
     found = _picture(every, alpha=alpha, has_alpha=file.alpha_header is not None)
     _check_length(found, header, file.height, file.width)
-    stream = rebuilt + b"".join(nal.START_CODE + unit.in_base_layer().data for unit in found)
-    whole = file.length_known or found[-1] is not every[-1]
-    planes = hevc.decode(stream, chroma_format, file.bit_depth, whole=whole)
+    data = rebuilt + b"".join(nal.START_CODE + unit.in_base_layer().data for unit in found)
+    return _Stream(data, file.length_known or found[-1] is not every[-1])
+
+
+def _cropped(stream: _Stream, file: Container, chroma_format: int) -> list[Plane]:
+    """The decoded planes of ``stream`` in the picture's size."""
+    planes = hevc.decode(stream.data, chroma_format, file.bit_depth, whole=stream.whole)
     shapes = colour.plane_shapes(chroma_format, file.height, file.width)
     if any(
         plane.shape[0] < rows or plane.shape[1] < columns
@@ -190,10 +218,3 @@ def _check_length(
         raise CodecError(
             f"BPG data: {length} bytes are too few for {width}x{height} pixels: cut short"
         )
-
-
-def check_opaque(file: Container) -> None:
-    """Raise :class:`CodecError` if a pixel is transparent."""
-    (plane,) = _planes(file, alpha=True)
-    if int(plane.min()) >> (file.bit_depth - 8) < 255:
-        raise CodecError("BPG data: images with transparent pixels are not supported")
