@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import math
+import threading
+import time
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from ratewise.codecs import codec
+from ratewise.codecs import bench as bench_module
+from ratewise.codecs import codec, expand
+from ratewise.codecs.bdrate import bdrate_table, choose_anchor
 from ratewise.codecs.bench import bench, find_images
 from ratewise.errors import InputError
 from ratewise.execution import Resources
 from ratewise.images import read_image, write_png
+from ratewise.metrics.bjontegaard import bd_quality, bd_rate
 from ratewise.metrics.distortion import decibels, ms_ssim, psnr
 
 COLUMNS = "codec,image,width,height,bytes,bpp,psnr,ssim,ms_ssim,encode_ms,decode_ms"
@@ -97,3 +102,148 @@ def test_images_are_found_once_in_order_and_without_hidden_files(folder: Path) -
 def test_a_wrong_spec_is_refused_before_any_work(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="unknown codec"):
         bench([tmp_path / "never-read.png"], ["jpg"])
+
+
+def test_times_are_of_the_cpu_and_count_all_threads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Threaded:
+        """Burns 60 ms in two threads while nobody computes in the calling one, then sleeps."""
+
+        def encode(self, image: object) -> bytes:
+            threads = [threading.Thread(target=_burn, args=(0.03,)) for _ in range(2)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+            return b"1"
+
+        def decode(self, data: bytes) -> np.ndarray:
+            time.sleep(0.2)
+            return np.zeros((8, 8, 3), np.uint8)
+
+    monkeypatch.setattr(bench_module, "_ready", lambda spec: Threaded())
+    measured = bench_module.measure_image("threaded", np.zeros((8, 8, 3), np.uint8))
+    assert measured["encode_ms"] >= 55
+    assert measured["decode_ms"] < 100
+
+
+def _burn(seconds: float) -> None:
+    start = time.thread_time()
+    while time.thread_time() - start < seconds:
+        pass
+
+
+def made_up(points: dict[str, tuple[float, float]], image: str = "a.png") -> pd.DataFrame:
+    """Rows of one image: bpp and PSNR by spec; MS-SSIM in dB is the PSNR less 20."""
+    rows = [
+        {"codec": spec, "image": image, "bpp": bpp, "psnr": db, "ms_ssim_db": db - 20}
+        for spec, (bpp, db) in points.items()
+    ]
+    return pd.DataFrame(rows)
+
+
+JPEG = {
+    "jpeg:quality=10": (0.2, 28.0),
+    "jpeg:quality=30": (0.5, 32.0),
+    "jpeg:quality=60": (1, 36.0),
+}
+WEBP = {
+    "webp:quality=10": (0.15, 29.0),
+    "webp:quality=50": (0.4, 33.0),
+    "webp:quality=90": (1.2, 39),
+}
+
+
+def test_the_table_has_a_row_per_other_family_and_metric() -> None:
+    images = made_up(JPEG | WEBP | {"png": (9.0, math.inf), "bpg:qp=30": (0.3, 34.0)})
+    specs = [*JPEG, *WEBP, "png", "bpg:qp=30"]
+    table = bdrate_table(images, specs, "jpeg")
+    assert list(table.columns[:4]) == ["codec", "anchor", "metric", "bd_rate_percent"]
+    assert list(table["codec"]) == ["webp", "webp", "png", "png", "bpg", "bpg"]
+    assert list(table["metric"]) == ["psnr", "ms_ssim_db"] * 3
+    curves = [*zip(*JPEG.values(), strict=True), *zip(*WEBP.values(), strict=True)]
+    webp = table.iloc[0]
+    assert webp["bd_rate_percent"] == pytest.approx(bd_rate(*curves))
+    assert webp["bd_quality_db"] == pytest.approx(bd_quality(*curves))
+    ends = ["quality_low", "quality_high", "bpp_low", "bpp_high"]
+    assert list(webp[ends]) == [29.0, 36.0, 0.2, 1.0]
+    assert webp["images"] == 1
+    assert webp["note"] == ""  # 7 of 11 dB are in common
+    assert table["bd_rate_percent"].isna().tolist() == [False, False, True, True, True, True]
+    assert "lossless" in table["note"][2]
+    assert "too few points (1)" in table["note"][4]
+    text = table.to_csv(index=False)
+    assert "nan" not in text.lower()
+    assert "bpg,jpeg,psnr,,,,,,," in text
+
+
+def test_curves_are_of_the_images_that_all_operating_points_have() -> None:
+    full, part = made_up(JPEG | WEBP), made_up(JPEG | WEBP, "b.png")
+    part["bpp"] *= 3
+    part = part[part["codec"] != "webp:quality=90"]  # it failed there
+    black = made_up(JPEG | WEBP, "black.png").assign(psnr=math.inf, ms_ssim_db=math.nan)
+    lossless = made_up({"png": (9.0, math.inf)}, "a.png")
+    images = pd.concat([full, part, black, lossless])
+    table = bdrate_table(images, [*JPEG, *WEBP, "png"], "jpeg")
+    alone = bdrate_table(pd.concat([full, lossless]), [*JPEG, *WEBP, "png"], "jpeg")
+    pd.testing.assert_frame_equal(table, alone)
+
+
+def test_a_point_that_failed_everywhere_is_left_out_and_said() -> None:
+    images = made_up(JPEG | WEBP)
+    table = bdrate_table(images, [*JPEG, *WEBP, "webp:quality=99"], "jpeg")
+    assert table["bd_rate_percent"].notna().all()
+    assert "1 of 4 points left out (no psnr)" in table["note"][0]
+
+
+def test_refused_comparisons_say_why_and_have_no_number() -> None:
+    near = {"webp:quality=10": (0.3, 35.0), "webp:quality=50": (0.6, 40.0)}
+    note = bdrate_table(made_up(JPEG | near), [*JPEG, *near], "jpeg")["note"][0]
+    assert "only 8 % of the range of quality is in common" in note
+    far = {"webp:quality=10": (0.3, 50.0), "webp:quality=50": (0.6, 55.0)}
+    row = bdrate_table(made_up(JPEG | far), [*JPEG, *far], "jpeg").iloc[0]
+    assert math.isnan(row["bd_rate_percent"])
+    assert "no quality in common: the anchor's is 28 to 36" in row["note"]
+    assert row["bd_quality_db"] > 10  # rates they do have in common
+    small = made_up(JPEG | WEBP).assign(ms_ssim_db=math.nan)
+    table = bdrate_table(small, [*JPEG, *WEBP], "jpeg")
+    assert table["note"][1] == "no image has a ms_ssim_db at all operating points"
+    assert bdrate_table(small.iloc[:0], [*JPEG, *WEBP], "jpeg")["images"].tolist() == [0, 0]
+
+
+def test_the_anchor_is_the_first_family_with_two_points_or_the_one_named() -> None:
+    specs = ["png", "avif:quality=50", *expand("bpg:qp=30,40,chroma=444"), *JPEG]
+    assert choose_anchor(specs) == "bpg:chroma=444"
+    assert choose_anchor(specs[:2]) is None
+    for spelling in ("bpg:chroma=444", "bpg:qp=30,chroma=444,bit_depth=8", "bpg"):
+        assert choose_anchor(specs, spelling) == "bpg:chroma=444"
+    assert choose_anchor(specs, "jpeg") == "jpeg"
+    assert choose_anchor([*specs, "bpg:qp=1", "bpg:qp=2"], "bpg") == "bpg"
+
+
+@pytest.mark.parametrize(
+    ("anchor", "said"),
+    [
+        ("webp", "it is one of png, jpeg, bpg:chroma=444, bpg:chroma=422"),
+        ("bpg", "'bpg' is none of the codecs given"),
+        ("jpg", "'jpg' is none of the codecs given"),
+        ("bpg:chroma=422", "given at one operating point; a curve needs 2, or take one of jpeg"),
+        ("png", "'png' is lossless and has no curve, or take one of jpeg, bpg:chroma=444"),
+    ],
+)
+def test_a_wrong_anchor_is_refused_before_any_work(anchor: str, said: str) -> None:
+    bpg = [*expand("bpg:qp=30,40,chroma=444"), "bpg:qp=30,chroma=422"]
+    with pytest.raises(InputError) as refusal:
+        bench([Path("never-read.png")], ["png", *JPEG, *bpg], anchor=anchor)
+    assert said in str(refusal.value)
+
+
+def test_the_bench_saves_its_table(folder: Path, tmp_path: Path) -> None:
+    specs = [*expand("webp:quality=10,40"), *expand("jpeg:quality=10,40")]
+    result = bench(find_images([folder / "deep"]), specs, anchor="jpeg")
+    result.save(tmp_path)
+    table = pd.read_csv(tmp_path / "bdrate.csv")
+    assert list(table["codec"]) == ["webp", "webp"]
+    assert list(table["anchor"]) == ["jpeg", "jpeg"]
+    assert table["note"][1].startswith("no image has a ms_ssim_db")  # too small

@@ -1,4 +1,4 @@
-"""Measuring codecs on images: bytes, distortion and time, per image and on average."""
+"""Measuring codecs on images: bytes, distortion and CPU time, per image and on average."""
 
 from __future__ import annotations
 
@@ -14,11 +14,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ratewise.codecs.base import Codec
+from ratewise.codecs.bdrate import bdrate_table, choose_anchor
+from ratewise.codecs.pictures import read_picture
 from ratewise.codecs.registry import codec as make_codec
 from ratewise.errors import CodecError, InputError, RatewiseError
 from ratewise.execution import Resources, map_items, progress
 from ratewise.files import write_atomically
-from ratewise.images import SUFFIXES, Image, read_image
+from ratewise.images import SUFFIXES, Image
 from ratewise.metrics.distortion import decibels, ms_ssim, psnr, ssim
 from ratewise.metrics.rate import bits_per_pixel
 
@@ -57,20 +59,25 @@ class BenchFailure:
 class BenchResult:
     """What :func:`bench` measured.
 
-    ``images`` has a row per codec and image (:data:`COLUMNS`; times in ms of wall clock, of the
-    codec alone). ``summary`` has a row per codec: ``codec``, ``images`` (how many were
-    measured), ``failures``, then the means (:data:`MEANS`) over the images that have the value;
-    ``ms_ssim_db`` is the mean over images of ``-10 log10(1 - ms_ssim)``.
+    ``images`` has a row per codec and image (:data:`COLUMNS`; times in CPU ms of the codec alone,
+    summed over the threads of the process). ``summary`` has a row per codec: ``codec``, ``images``
+    (how many were measured), ``failures``, then the means (:data:`MEANS`) over the images that have
+    the value; ``ms_ssim_db`` is the mean over images of ``-10 log10(1 - ms_ssim)``. ``bdrate``
+    compares each codec family with the family ``anchor``
+    (:func:`ratewise.codecs.bdrate.bdrate_table`).
     """
 
     images: pd.DataFrame
     summary: pd.DataFrame
+    bdrate: pd.DataFrame
+    anchor: str | None
     failures: tuple[BenchFailure, ...]
 
     def save(self, folder: Path) -> None:
-        """Write images.csv and summary.csv, and failures.csv if there are failures."""
+        """Write images.csv, summary.csv and bdrate.csv, and failures.csv if there are failures."""
         write_atomically(folder / "images.csv", self.images.to_csv(index=False))
         write_atomically(folder / "summary.csv", self.summary.to_csv(index=False))
+        write_atomically(folder / "bdrate.csv", self.bdrate.to_csv(index=False))
         path = folder / "failures.csv"
         path.unlink(missing_ok=True)
         if self.failures:
@@ -108,14 +115,18 @@ def bench(
     specs: Sequence[str],
     resources: Resources = Resources(),
     *,
+    anchor: str | None = None,
     quiet: bool = True,
 ) -> BenchResult:
     """Encode, decode and score each of ``images`` with each of ``specs``.
 
-    An image that cannot be read, or that a codec cannot do, is a failure in the result, and the
-    others are done. Raises :class:`InputError` for a wrong spec before any work.
+    ``anchor`` names the codec family that the others are compared with; None takes the first that
+    has at least two operating points. An image that cannot be read, or that a codec cannot do, is
+    a failure in the result, and the others are done. Raises :class:`InputError` for a wrong spec
+    or anchor before any work.
     """
     codecs = list(dict.fromkeys(make_codec(spec).spec for spec in specs))
+    anchor = choose_anchor(codecs, anchor)
     rows: list[dict[str, Any]] = []
     failures: list[BenchFailure] = []
     with progress("bench", len(images), quiet=quiet) as bar:
@@ -126,12 +137,12 @@ def bench(
             elif outcome.failure is not None:
                 failures.append(BenchFailure("", outcome.item.as_posix(), outcome.failure.message))
             bar.advance(1, f"{len(failures)} failed" if failures else "")
-    return _result(codecs, rows, failures)
+    return _result(codecs, rows, failures, anchor)
 
 
 def measure(specs: tuple[str, ...], path: Path) -> tuple[list[dict[str, Any]], list[BenchFailure]]:
     """The rows and failures of one image with every codec; raises if it cannot be read."""
-    image = read_image(path)
+    image = read_picture(path)
     rows, failures = [], []
     for spec in specs:
         try:
@@ -144,11 +155,11 @@ def measure(specs: tuple[str, ...], path: Path) -> tuple[list[dict[str, Any]], l
 def measure_image(spec: str, image: Image) -> dict[str, Any]:
     """The columns from ``width`` on of ``image`` through the codec ``spec``."""
     codec = _ready(spec)
-    start = time.perf_counter()
+    start = time.process_time()  # of all threads: an encoder of many gains nothing by them
     data = codec.encode(image)
-    encoded = time.perf_counter()
+    encoded = time.process_time()
     decoded = codec.decode(data)
-    done = time.perf_counter()
+    done = time.process_time()
     if decoded.shape != image.shape:
         raise CodecError(f"{spec}: decoded to shape {decoded.shape}, not {image.shape}")
     height, width = image.shape[:2]
@@ -175,7 +186,10 @@ def _ready(spec: str) -> Codec:
 
 
 def _result(
-    codecs: Sequence[str], rows: list[dict[str, Any]], failures: list[BenchFailure]
+    codecs: Sequence[str],
+    rows: list[dict[str, Any]],
+    failures: list[BenchFailure],
+    anchor: str | None,
 ) -> BenchResult:
     import pandas as pd
 
@@ -191,7 +205,9 @@ def _result(
         means = {name: float(own[name].mean()) if len(own) else float("nan") for name in MEANS}
         summary.append({"codec": spec, "images": len(own), "failures": failed} | means)
     columns = ["codec", "images", "failures", *MEANS]
-    return BenchResult(images, pd.DataFrame(summary, columns=columns), tuple(failures))
+    table = pd.DataFrame(summary, columns=columns)
+    bdrate = bdrate_table(scored, codecs, anchor)
+    return BenchResult(images, table, bdrate, anchor, tuple(failures))
 
 
 def _files(folder: Path) -> Iterator[Path]:

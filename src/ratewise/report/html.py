@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 
 from ratewise.images import Image, encode_png
 from ratewise.report.palette import INK, Style
 
+_PLUS = '<path d="M14 1h4v4h4v4h-4v4h-4v-4h-4v-4h4z"{}/>'
 _MARKERS = {
     "o": '<circle cx="16" cy="7" r="4"/>',
     "s": '<rect x="12" y="3" width="8" height="8"/>',
     "^": '<path d="M16 2l5 9h-10z"/>',
     "v": '<path d="M16 12l5-9h-10z"/>',
+    "P": _PLUS.format(""),
+    "X": _PLUS.format(' transform="rotate(45 16 7)"'),
     "D": '<path d="M16 2l5 5-5 5-5-5z"/>',
 }
 _DASHES = {"--": "5 3", ":": "2 3", "-.": "6 3 2 3"}
@@ -37,6 +40,18 @@ def facts(values: Mapping[str, str]) -> str:
         if value
     )
     return wrap("table", rows, class_="facts")
+
+
+def table_of(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table whose first column is text and the others are numbers."""
+
+    def line(tag: str, cells: Sequence[str]) -> str:
+        first = element(tag, cells[0], class_="text")
+        return wrap("tr", [first, *(element(tag, cell) for cell in cells[1:])])
+
+    body = wrap("tbody", [line("td", row) for row in rows])
+    table = wrap("table", [wrap("thead", [line("th", titles)]), body])
+    return wrap("div", [table], class_="scroll")
 
 
 def picture(pixels: Image, alt: str, *, pixelated: bool = False) -> str:

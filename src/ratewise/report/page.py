@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from html import escape
 from importlib.resources import files
 from pathlib import Path
@@ -40,11 +40,16 @@ def write_report(
         sections.rate_distortion(rates),
         sections.how_it_was_made(study, rates),
     ]
+    write_page(path, study.name, body)
+
+
+def write_page(path: Path, title: str, body: Iterable[str]) -> None:
+    """Write an HTML file of the parts ``body``, with the style in itself, atomically."""
     style = files("ratewise.report").joinpath("page.css").read_text()
     write_atomically(
         path,
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{escape(study.name)}</title>\n<style>\n{style}</style>\n</head>\n"
+        f"<title>{escape(title)}</title>\n<style>\n{style}</style>\n</head>\n"
         f"<body>\n<main>\n{''.join(body)}</main>\n</body>\n</html>\n",
     )

@@ -7,20 +7,18 @@ same bytes with the same matplotlib.
 from __future__ import annotations
 
 import io
-import re
 from collections.abc import Sequence
-from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ratewise.files import write_atomically
-from ratewise.report.palette import INK, RULE, configuration_style, family_style
+from ratewise.report.palette import configuration_style, family_style
+from ratewise.report.svg import drawing, new_figure, svg
 from ratewise.report.tables import ORIGINALS, configuration_table, family
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 _SPLITS = ("test", "val", "validation")
 
@@ -36,10 +34,10 @@ def accuracy_panels(results: pd.DataFrame) -> list[tuple[str, str]]:
     panels = []
     for name in _families(table):
         label = f"mIoU against bits per pixel, {name}"
-        with _context(label):  # the salt of its ids: they must differ between figures of a page
-            figure = _figure(4.6, 3.3)
+        with drawing(label):  # the salt of its ids: they must differ between figures of a page
+            figure = new_figure(4.6, 3.3)
             _draw_accuracy(figure.subplots(), table, name, limits)
-            panels.append((name, _svg(figure, label)))
+            panels.append((name, svg(figure, label)))
     return panels
 
 
@@ -50,8 +48,8 @@ def accuracy_png(results: pd.DataFrame, path: Path) -> None:
     limits = _limits(table)
     handles: dict[str, Any] = {}
     buffer = io.BytesIO()
-    with _context(rule="#C9CCD1"):
-        figure = _figure(4.6 * len(names), 3.9)
+    with drawing(rule="#C9CCD1"):
+        figure = new_figure(4.6 * len(names), 3.9)
         for axes, name in zip(figure.subplots(1, len(names), squeeze=False)[0], names, strict=True):
             _draw_accuracy(axes, table, name, limits)
             axes.set_title(name)
@@ -77,8 +75,8 @@ def rate_distortion_panel(rates: pd.DataFrame) -> tuple[str, str] | None:
     stores = stores[stores["split"].astype(str) == split].sort_values("bpp")
     families = [family(str(codec)) for codec in stores["codec"]]
     label = f"PSNR against bits per pixel, {split} split"
-    with _context(label):
-        figure = _figure(4.6, 3.3)
+    with drawing(label):
+        figure = new_figure(4.6, 3.3)
         axes = figure.subplots()
         for name in dict.fromkeys(families):
             style, found = family_style(name), stores[[other == name for other in families]]
@@ -88,7 +86,7 @@ def rate_distortion_panel(rates: pd.DataFrame) -> tuple[str, str] | None:
         _log_rate(axes, [float(value) for value in stores["bpp"]])
         axes.set_ylabel("PSNR (dB)")
         axes.legend(frameon=False)
-        return split, _svg(figure, label)
+        return split, svg(figure, label)
 
 
 def _draw_accuracy(axes: Axes, table: pd.DataFrame, name: str, limits: tuple[float, float]) -> None:
@@ -159,51 +157,3 @@ def _finite(values: pd.Series[Any]) -> pd.Series[bool]:
     import pandas as pd
 
     return pd.Series(np.isfinite(pd.to_numeric(values, errors="coerce")), index=values.index)
-
-
-def _context(salt: str = "ratewise", rule: str = RULE) -> Any:
-    import matplotlib as mpl
-
-    return mpl.rc_context(
-        {
-            "svg.hashsalt": salt,
-            "svg.fonttype": "none",
-            "font.size": 10,
-            "axes.spines.top": False,
-            "axes.spines.right": False,
-            "axes.grid": True,
-            "axes.grid.axis": "y",
-            "axes.edgecolor": rule,
-            "grid.color": rule,
-            "grid.linewidth": 0.6,
-            "axes.labelcolor": INK,
-            "text.color": INK,
-            "xtick.color": rule,
-            "ytick.color": rule,
-            "xtick.labelcolor": INK,
-            "ytick.labelcolor": INK,
-            "lines.linewidth": 1.8,
-            "lines.markersize": 6,
-        }
-    )
-
-
-def _figure(width: float, height: float) -> Figure:
-    from matplotlib.figure import Figure
-
-    return Figure(figsize=(width, height), layout="constrained")
-
-
-def _svg(figure: Figure, label: str) -> str:
-    """The figure as an SVG element without namespaces, metadata or fixed colours of text."""
-    buffer = io.StringIO()
-    nothing = {"Date": None, "Creator": None, "Format": None, "Type": None}
-    figure.savefig(buffer, format="svg", transparent=True, metadata=nothing)
-    text = re.sub(r"<metadata>.*?</metadata>", "", buffer.getvalue(), flags=re.DOTALL)
-    text = text[text.index("<svg") :]
-    view = re.search(r'viewBox="[^"]*"', text)
-    head = (
-        f'<svg class="plot" role="img" aria-label="{escape(label)}" {view.group() if view else ""}>'
-    )
-    body = text[text.index(">") + 1 :].replace(INK, "currentColor")
-    return head + body.replace(RULE, "var(--rule)")

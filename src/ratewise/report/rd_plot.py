@@ -1,8 +1,9 @@
-"""The rate-distortion plot of ``ratewise codec bench``: quality against bits per pixel."""
+"""The plots of ``ratewise codec bench``: quality and CPU time against bits per pixel."""
 
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,12 +12,15 @@ import numpy as np
 from ratewise.codecs import family
 from ratewise.files import write_atomically
 from ratewise.report.palette import Style, family_style
+from ratewise.report.svg import drawing, new_figure, svg
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
 
-_PANELS = (("psnr", "PSNR (dB)"), ("ms_ssim_db", "MS-SSIM (dB)"))
+QUALITY = (("psnr", "PSNR (dB)"), ("ms_ssim_db", "MS-SSIM (dB)"))
+"""Columns of a summary that are drawn as quality, and their labels."""
+
 _LINES = ("-", "--", ":", "-.")
 _MARGIN = 1.25
 
@@ -31,9 +35,9 @@ def plot_rate_distortion(summary: pd.DataFrame, path: Path) -> None:
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(10, 4.4), layout="constrained")
-    styles = _styles([family(str(spec)) for spec in summary["codec"]])
+    styles = family_styles([family(str(spec)) for spec in summary["codec"]])
     handles: dict[str, Any] = {}
-    for axes, (column, label) in zip(figure.subplots(1, 2), _PANELS, strict=True):
+    for axes, (column, label) in zip(figure.subplots(1, 2), QUALITY, strict=True):
         drawn = _draw(axes, summary, column, styles)
         axes.set(xlabel="bits per pixel", ylabel=label)
         axes.grid(color="#DDDFE3", linewidth=0.6)
@@ -52,6 +56,36 @@ def plot_rate_distortion(summary: pd.DataFrame, path: Path) -> None:
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=120, metadata={"Software": None})
     write_atomically(path, buffer.getvalue())
+
+
+def rate_panels(
+    points: pd.DataFrame, panels: Sequence[tuple[str, str]], *, logarithmic: bool = False
+) -> list[tuple[str, str]]:
+    """``(label, SVG)`` for each ``(column, label)``: that column of ``points`` against bpp.
+
+    ``points`` has a row per codec, as a bench's summary has. Lines as in
+    :func:`plot_rate_distortion`. A panel without a finite value is left out.
+    """
+    styles = family_styles([family(str(spec)) for spec in points["codec"]])
+    found = []
+    for column, label in panels:
+        alternative = f"{label} against bits per pixel"
+        with drawing(alternative):
+            figure = new_figure(4.6, 3.3)
+            axes = figure.subplots()
+            if logarithmic:
+                axes.set_yscale("log")
+                for axis in (axes.yaxis.set_major_formatter, axes.yaxis.set_minor_formatter):
+                    axis(_plain_tick)
+            axes.set(xlabel="bits per pixel", ylabel=label)
+            if _draw(axes, points, column, styles):
+                found.append((label, svg(figure, alternative)))
+    return found
+
+
+def _plain_tick(value: float, _: float | None) -> str:
+    """100 instead of a power of ten; only 1, 2 and 5 of each power have room."""
+    return f"{value:g}" if f"{value:e}"[0] in "125" else ""
 
 
 def _draw(
@@ -95,7 +129,7 @@ def _log_axis(axes: Axes, low: float, high: float) -> None:
     axes.xaxis.set_minor_locator(NullLocator())
 
 
-def _styles(families: list[str]) -> dict[str, Style]:
+def family_styles(families: Sequence[str]) -> dict[str, Style]:
     """A style per family; variants of one codec keep its colour and differ in the line."""
     styles: dict[str, Style] = {}
     seen: dict[str, int] = {}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ratewise.report.finding import main_finding
-from ratewise.report.html import element, facts, line_key, wrap
+from ratewise.report.html import element, facts, line_key, table_of, wrap
 from ratewise.report.model import StudySummary
 from ratewise.report.palette import configuration_style
 from ratewise.report.plots import accuracy_panels, rate_distortion_panel
@@ -147,7 +147,7 @@ def how_it_was_made(study: StudySummary, rates: pd.DataFrame) -> str:
         parts += [element("h3", "Environment"), facts(study.environment)]
     if study.stage_times:
         rows = [[kind, str(count), _duration(s)] for kind, count, s in study.stage_times]
-        parts += [element("h3", "Stages"), _plain_table(["stage", "runs", "time"], rows)]
+        parts += [element("h3", "Stages"), table_of(["stage", "runs", "time"], rows)]
     if not rates.empty:
         stores = [
             [
@@ -161,7 +161,7 @@ def how_it_was_made(study: StudySummary, rates: pd.DataFrame) -> str:
             for _, row in rates.iterrows()
         ]
         titles = ["codec", "split", "images", "bpp", "PSNR (dB)", "bytes"]
-        parts += [element("h3", "Compressed stores"), _plain_table(titles, stores)]
+        parts += [element("h3", "Compressed stores"), table_of(titles, stores)]
     return _section("How it was made", *parts)
 
 
@@ -237,18 +237,6 @@ def _point_table(table: pd.DataFrame, titles: list[str], cells: list[list[str]])
             lines.append(wrap("tr", [first, *cells[int(index)]]))
         parts.append(wrap("tbody", lines))
     return wrap("div", [wrap("table", parts, class_="points")], class_="scroll")
-
-
-def _plain_table(titles: list[str], rows: list[list[str]]) -> str:
-    """A table whose first column is text and the others are numbers."""
-
-    def line(tag: str, cells: list[str]) -> str:
-        first = element(tag, cells[0], class_="text")
-        return wrap("tr", [first, *(element(tag, cell) for cell in cells[1:])])
-
-    body = wrap("tbody", [line("td", row) for row in rows])
-    table = wrap("table", [wrap("thead", [line("th", titles)]), body])
-    return wrap("div", [table], class_="scroll")
 
 
 def _percent(value: float) -> str:
