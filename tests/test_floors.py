@@ -15,6 +15,7 @@ FLOORS = [
     "errors",
     "files",
     "validation",
+    "settings_files",
     "depth",
     "images",
     "metrics",

@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +52,7 @@ def sha256_bytes(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def fingerprint(value: Mapping[str, Any]) -> str:
-    """Hex SHA-256 of a JSON-able mapping, independent of the order of its keys."""
+def fingerprint(value: Mapping[str, Any] | Sequence[Any]) -> str:
+    """Hex SHA-256 of a JSON-able mapping or list, independent of the order of keys."""
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
     return sha256_bytes(text.encode())

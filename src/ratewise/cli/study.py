@@ -157,15 +157,11 @@ def schema() -> None:
 def _planned(
     file: Path, out: Path | None, overrides: list[str] | None, quiet: bool
 ) -> PlannedStudy:
-    from ratewise.errors import InputError
+    from ratewise.settings_files import parse_overrides
     from ratewise.study.engine import plan_study
     from ratewise.study.settings import load_study
 
-    pairs = [text.partition("=") for text in overrides or []]
-    for key, equals, _ in pairs:
-        if not equals:
-            raise InputError(f"--set {key}: write --set KEY=VALUE")
-    study = load_study(file, {key: value for key, _, value in pairs})
+    study = load_study(file, parse_overrides(overrides or []))
     return plan_study(study, out, quiet=quiet)
 
 

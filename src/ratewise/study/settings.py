@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import Field, field_validator
 
 from ratewise import codecs
 from ratewise.data.datasets import DatasetSettings
 from ratewise.data.prepare import PrepareSettings
-from ratewise.errors import InputError
+from ratewise.settings_files import read_settings
 from ratewise.study.channels import COMPRESSED, LOSSLESS, ORIGINAL, Configuration
 from ratewise.tasks.segmentation_settings import SegmentationSettings
-from ratewise.validation import Settings, validate
+from ratewise.validation import Settings
 
 
 class CodecPair(Settings):
@@ -94,18 +92,8 @@ def load_study(path: str | Path, overrides: dict[str, str] | None = None) -> Stu
     value is read as YAML. Raises :class:`InputError` that names the wrong key or value.
     """
     file = Path(path)
-    try:
-        text = file.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise InputError(f"{file}: no such study file") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{file}: cannot be read as text ({error})") from None
-    tree = _parse_yaml(text, str(file))
-    if not isinstance(tree, dict):
-        raise InputError(f"{file}: a study file must hold keys and values, such as 'name: ...'")
-    for key, value in (overrides or {}).items():
-        _override(tree, key, value)
-    return Study(validate(StudySettings, tree, str(file)), file.resolve().parent, file)
+    settings = read_settings(file, StudySettings, "study file", overrides)
+    return Study(settings, file.resolve().parent, file)
 
 
 def side_codec(letter: str, codec: str) -> str:
@@ -117,29 +105,6 @@ def pair_configuration(pair: CodecPair) -> Configuration:
     """The letters of a pair of codecs."""
     train, test = (ORIGINAL if spec == LOSSLESS else COMPRESSED for spec in (pair.train, pair.test))
     return Configuration(train, test)
-
-
-def _parse_yaml(text: str, where: str) -> Any:
-    try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        place = f", line {mark.line + 1}" if mark else ""
-        problem = getattr(error, "problem", None) or "not valid"
-        raise InputError(f"{where}{place}: unreadable YAML ({problem})") from None
-
-
-def _override(tree: dict[str, Any], key: str, value: str) -> None:
-    if not re.fullmatch(r"\w+(\.\w+)*", key):
-        raise InputError(f"--set {key}={value}: the key must look like data.root")
-    *parents, last = key.split(".")
-    node = tree
-    for part in parents:
-        child = node.setdefault(part, {})
-        if not isinstance(child, dict):
-            raise InputError(f"--set {key}={value}: {part!r} holds a value, not further keys")
-        node = child
-    node[last] = _parse_yaml(value, f"--set {key}")
 
 
 def _unique(values: list[Any], what: str) -> list[Any]:

@@ -22,8 +22,9 @@ from torch import Tensor, nn
 from ratewise.errors import TrainingError
 from ratewise.execution.progress import Bar, progress
 from ratewise.training.checkpoint import read_checkpoint, write_checkpoint
-from ratewise.training.device import InPrecision, make_fabric, reproducible
+from ratewise.training.device import reproducible
 from ratewise.training.ema import Ema
+from ratewise.training.fabric import InPrecision, make_fabric
 from ratewise.training.log import Board, Means, Row, write_log
 from ratewise.training.objective import Objective
 from ratewise.training.optimisation import Optimisation, check_ownership

@@ -10,7 +10,7 @@ from lightning.fabric import Fabric
 from torch import Tensor
 
 from ratewise.errors import TrainingError
-from ratewise.training.device import InPrecision
+from ratewise.training.fabric import InPrecision
 from ratewise.training.log import Means
 from ratewise.training.objective import Loss, Objective
 from ratewise.training.optimisation import Optimisation

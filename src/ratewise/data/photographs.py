@@ -1,0 +1,72 @@
+"""Photographs from several folders and data sets, as what a codec is trained on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ratewise.data.datasets import dataset_settings, open_dataset
+from ratewise.data.sources import DatasetSource, Entry, FolderSource
+from ratewise.errors import ImageError, InputError
+from ratewise.files import fingerprint
+from ratewise.images import Image
+from ratewise.neural.training.settings import ImagesSettings
+
+
+@dataclass(frozen=True)
+class SourcePhotographs:
+    """The images of several sources in turn; see
+    :class:`ratewise.neural.training.patches.Photographs`."""
+
+    found: Sequence[tuple[FolderSource | DatasetSource, Entry]]
+    repeats: Sequence[int]
+    """How often an epoch visits each image."""
+
+    def __len__(self) -> int:
+        return len(self.found)
+
+    def load(self, index: int) -> Image:
+        """An image, ``uint8 (H, W, 3)``; ImageError names a file that cannot be read."""
+        source, entry = self.found[index]
+        try:
+            ((_, image, _),) = source.load(entry).images
+        except InputError as error:
+            raise ImageError(str(error)) from None
+        return image
+
+    def fingerprint(self) -> str:
+        """Of the names and sizes of the files, and what is generated."""
+        return fingerprint(
+            [
+                [source.fingerprint(), entry.key, entry.size, repeat]
+                for (source, entry), repeat in zip(self.found, self.repeats, strict=True)
+            ]
+        )
+
+
+def open_photographs(settings: Sequence[ImagesSettings], base: Path) -> SourcePhotographs:
+    """What ``settings`` name; paths are relative to ``base``.
+
+    Raises :class:`InputError` for a folder that is missing or empty, and a wrong data set.
+    """
+    found: list[tuple[FolderSource | DatasetSource, Entry]] = []
+    repeats: list[int] = []
+    for one in settings:
+        before = len(found)
+        for source in _sources(one, base):
+            found += [(source, entry) for entry in source.entries()]
+        if len(found) == before:
+            raise InputError(f"{one.root or one.data}: no images to train on")
+        repeats += [one.repeat] * (len(found) - before)
+    return SourcePhotographs(found, repeats)
+
+
+def _sources(settings: ImagesSettings, base: Path) -> list[FolderSource | DatasetSource]:
+    if settings.data == "folder":
+        return [FolderSource(base / str(settings.root))]
+    root = {} if settings.root is None else {"root": settings.root}
+    value = {"name": settings.data} | root | settings.options
+    dataset = open_dataset(dataset_settings(value), base)
+    splits = settings.splits or ("train",)
+    return [DatasetSource(dataset, split) for split in splits]

@@ -1,0 +1,1 @@
+"""Learned compression: layers, entropy models, bitstreams, training. Nothing is imported here."""

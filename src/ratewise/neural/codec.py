@@ -1,0 +1,250 @@
+"""Learned codecs as codecs: ``msh:quality=3``, ``msh:weights=PATH`` and their kin."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+from pydantic import Field, model_validator
+
+from ratewise.codecs import spec
+from ratewise.codecs.base import OperatingPoint
+from ratewise.codecs.configured import ConfiguredCodec
+from ratewise.errors import CodecError, InputError
+from ratewise.files import fingerprint, sha256_file
+from ratewise.images import Image
+from ratewise.neural import bitstream
+
+if TYPE_CHECKING:
+    from ratewise.neural.coder import NeuralCoder
+
+PACKAGED = Path(__file__).parent / "pretrained"
+"""The folder of the weights that come with the package: ``msh-small-1.safetensors`` and so on."""
+
+
+class LearnedCodec(ConfiguredCodec):
+    """What codecs with packed weights (:mod:`ratewise.neural.weights`) share.
+
+    ``weights`` names the file. A codec's fingerprint follows the file's content, not its name.
+    """
+
+    file_suffix: ClassVar[str] = ".rwn"
+    largest_side: ClassVar[int] = bitstream.LARGEST_SIDE
+
+    weights: str = ""
+
+    @model_validator(mode="after")
+    def _weights_exist(self) -> Self:
+        if self.weights and not Path(self.weights).is_file():
+            raise ValueError(f"weights={self.weights}: no such file")
+        return self
+
+    @classmethod
+    def from_options(cls, options: Mapping[str, str]) -> Self:
+        """The codec with the options of a spec; see :class:`ratewise.codecs.base.CodecKind`."""
+        # Weights of one's own are used even where none are packaged
+        if "weights" in options:
+            return spec.build(cls, cls.codec_name, options)
+        return super().from_options(options)
+
+    @classmethod
+    def unavailable(cls) -> str | None:
+        """Why the codec cannot be used without weights of one's own, or None."""
+        return f"no weights come with it; give them as {cls.codec_name}:weights=PATH"
+
+    @classmethod
+    def libraries(cls) -> dict[str, str]:
+        """The versions of PyTorch, which computes the latents, and of the entropy coder."""
+        try:
+            return {name: version(name) for name in ("torch", "constriction")}
+        except PackageNotFoundError:
+            return {}
+
+    @classmethod
+    def recognises(cls, data: bytes) -> bool:
+        """Whether ``data`` begins like a file of this kind of codec."""
+        return bitstream.recognises(data, cls.codec_name)
+
+    @property
+    def path(self) -> Path:
+        """The file of the packed weights."""
+        return Path(self.weights)
+
+    @property
+    def fingerprint(self) -> str:
+        """Hex digest of library versions and the content of the weights."""
+        return fingerprint(
+            {"codec": self.name, "versions": dict(self.versions), "weights": _digest(self.path)}
+        )
+
+    def encode(self, image: Image) -> bytes:
+        """The bytes of a file that holds ``image``, ``uint8 (H, W, 3)`` with sides up to 65535.
+
+        Raises :class:`CodecError` if it is no such image or larger than
+        :data:`ratewise.images.MAX_PIXELS`.
+        """
+        return self.encode_batch([image])[0]
+
+    def decode(self, data: bytes) -> Image:
+        """The image in ``data``, a file of this codec's model.
+
+        Raises :class:`CodecError` for anything else, and for a file cut short or altered.
+        """
+        return self.decode_batch([data])[0]
+
+    def encode_batch(self, images: Sequence[Image]) -> list[bytes]:
+        """``encode`` of each image; those of one size go through the network together."""
+        for image in images:
+            self._checked_size(image)
+        return self._coder().encode(images)
+
+    def decode_batch(self, data: Sequence[bytes]) -> list[Image]:
+        """``decode`` of each byte string; those of one size go through the network together."""
+        by_path: dict[Path, list[int]] = {}
+        for i, one in enumerate(data):
+            by_path.setdefault(self._path_for(one), []).append(i)
+        images: dict[int, Image] = {}
+        for path, positions in by_path.items():
+            pictures = self._coder(path).decode([data[i] for i in positions])
+            images |= dict(zip(positions, pictures, strict=True))
+        return [images[i] for i in range(len(data))]
+
+    def parts(self, data: bytes) -> dict[str, int]:
+        """Bytes of the header and of the symbols with their checksum."""
+        _, payload = bitstream.read(data)
+        return {"header": len(data) - len(payload), "symbols": len(payload)}
+
+    def _path_for(self, data: bytes) -> Path:
+        """The weights that ``data`` is decoded with."""
+        return self.path
+
+    def _coder(self, path: Path | None = None) -> NeuralCoder:
+        coder = load_coder(path or self.path)
+        kind = coder.model.architecture.kind
+        if kind != self.codec_name:
+            raise InputError(f"{self.path}: holds weights of the codec {kind}, not {self.name}")
+        return coder
+
+
+class FactorizedCodec(LearnedCodec):
+    """The factorised prior of Ballé, Minnen, Singh, Hwang and Johnston (2018)."""
+
+    codec_name: ClassVar[str] = "factorized"
+    title: ClassVar[str] = "factorised prior"
+
+    weights: str
+
+
+class HyperpriorCodec(LearnedCodec):
+    """The scale hyperprior of Ballé, Minnen, Singh, Hwang and Johnston (2018)."""
+
+    codec_name: ClassVar[str] = "hyperprior"
+    title: ClassVar[str] = "scale hyperprior"
+
+    weights: str
+
+
+class MshCodec(LearnedCodec):
+    """The mean-scale hyperprior of Minnen, Ballé and Toderici (2018), without context model.
+
+    ``quality`` chooses one of the models that come with the package; ``weights`` is the file of
+    another, which has no quality. A packaged model's files are decoded whatever the quality.
+    """
+
+    codec_name: ClassVar[str] = "msh"
+    title: ClassVar[str] = "mean-scale hyperprior"
+    point: ClassVar[OperatingPoint | None] = OperatingPoint("quality", 1, 5, True)
+
+    quality: int = Field(3, ge=1, le=5)
+    weights: str = ""
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> Self:
+        if self.weights and "quality" in self.model_fields_set:
+            raise ValueError("quality and weights exclude each other: the weights have their rate")
+        return self
+
+    @classmethod
+    def unavailable(cls) -> str | None:
+        """Which weights are missing in the package, or None."""
+        missing = [path.name for path in map(packaged, cls._qualities()) if not path.is_file()]
+        if not missing:
+            return None
+        return f"the package lacks {missing[0]} (own weights: msh:weights=PATH)"
+
+    @property
+    def operating_point(self) -> OperatingPoint | None:
+        """The setting that trades rate for quality; None with weights of one's own."""
+        return None if self.weights else self.point
+
+    @property
+    def spec(self) -> str:
+        """The canonical spelling."""
+        return f"{self.name}:weights={self.weights}" if self.weights else super().spec
+
+    @property
+    def path(self) -> Path:
+        """The file of the packed weights."""
+        return Path(self.weights) if self.weights else packaged(self.quality)
+
+    @classmethod
+    def _qualities(cls) -> list[int]:
+        assert cls.point is not None
+        return list(range(int(cls.point.minimum), int(cls.point.maximum) + 1))
+
+    def _path_for(self, data: bytes) -> Path:
+        wanted = bitstream.read(data)[0].fingerprint
+        if self.weights or _fingerprint(self.path) == wanted:
+            return self.path
+        others = (path for path in map(packaged, self._qualities()) if path.is_file())
+        return next((path for path in others if _fingerprint(path) == wanted), self.path)
+
+
+def packaged(quality: int) -> Path:
+    """The weights that come with the package for ``msh:quality=...``."""
+    return PACKAGED / f"msh-small-{quality}.safetensors"
+
+
+def load_coder(path: Path) -> NeuralCoder:
+    """The coder of the packed weights at ``path``, made once in each process.
+
+    Raises :class:`InputError` if there is no such file, or no packed weights in it.
+    """
+    if not path.is_file():
+        raise InputError(f"{path}: no such weights file")
+    return _loaded(path, *_state(path))
+
+
+def _state(path: Path) -> tuple[int, int]:
+    """What changes when a file is written anew: time and size."""
+    status = path.stat()
+    return status.st_mtime_ns, status.st_size
+
+
+@functools.lru_cache(maxsize=8)
+def _loaded(path: Path, *state: Any) -> NeuralCoder:
+    from ratewise.neural.coder import NeuralCoder
+    from ratewise.neural.weights import load
+
+    return NeuralCoder(load(path))
+
+
+def _digest(path: Path) -> str:
+    if not path.is_file():
+        raise InputError(f"{path}: no such weights file")
+    return _hashed(path, *_state(path))
+
+
+@functools.lru_cache(maxsize=64)
+def _hashed(path: Path, *state: Any) -> str:
+    return sha256_file(path)
+
+
+def _fingerprint(path: Path) -> bytes:
+    try:
+        return load_coder(path).model.fingerprint
+    except InputError as error:
+        raise CodecError(str(error)) from error

@@ -1,0 +1,1 @@
+"""Training learned codecs: settings, patches of photographs, the objective, and the runs."""
