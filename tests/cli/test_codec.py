@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,10 @@ from PIL import features
 from typer.testing import CliRunner
 
 from ratewise.cli.main import app
+from ratewise.cli.support import parse_size
+from ratewise.errors import InputError
 from ratewise.images import read_image, write_png
+from ratewise.metrics.distortion import psnr
 
 runner = CliRunner()
 
@@ -52,7 +56,7 @@ def test_list_says_what_pillow_lacks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(features, "check", lambda name: name != "webp" and check(name))
     code, out, _ = run("list")
     assert code == 0
-    assert out.count("not available") == 1
+    assert out.count("not available: this Pillow") == 1
     assert "without WebP" in out
 
 
@@ -70,18 +74,106 @@ def test_encode_then_decode(picture: Path, tmp_path: Path) -> None:
         assert np.array_equal(read_image(back), np.asarray(expected))
 
 
+def test_encode_with_a_target_of_bytes_or_bpp_keeps_to_it(picture: Path, tmp_path: Path) -> None:
+    packed = tmp_path / "a.bin"
+    code, out, _ = run("encode", picture, packed, "-c", "webp", "--target-bytes", "0.5kB")
+    size = packed.stat().st_size
+    assert code == 0
+    assert size <= 500
+    assert re.search(rf"webp:quality=\d+, {size} bytes, .* dB, found in \d encodes", out)
+    code, out, _ = run("encode", picture, packed, "-c", "webp", "--target-bpp", 2, "--json")
+    found = json.loads(out)
+    assert found["bytes"] == packed.stat().st_size <= 500
+    assert found["codec"].startswith("webp:quality=")
+    assert found["bpp"] == 8 * found["bytes"] / 2000
+    assert 1 <= found["encodes"] <= 9
+
+
+def test_encode_with_a_target_of_psnr_reaches_it(picture: Path, tmp_path: Path) -> None:
+    packed = tmp_path / "a.bin"
+    arguments = ["-c", "jpeg:quality=5,40,90,subsampling=444", "--target-psnr", 30, "--json"]
+    code, out, _ = run("encode", picture, packed, *arguments)
+    found = json.loads(out)
+    assert code == 0
+    decoded = read_image(packed.read_bytes())
+    assert found["psnr"] == psnr(read_image(picture), decoded) >= 30
+    assert found["codec"] in [f"jpeg:quality={q},subsampling=444" for q in (5, 40, 90)]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["-c", "jpeg:quality=5", "--target-bpp", 1], "--target-bpp chooses quality, but --codec"),
+        (["-c", "jpeg", "--target-bpp", 1, "--target-psnr", 30], "are both given"),
+        (["-c", "png", "--target-bpp", 1], "'png' has no operating point"),
+        (["-c", "jpeg", "--target-bpp", 0], "--target-bpp 0 is no target"),
+        (["-c", "jpeg", "--target-psnr", "nan"], "--target-psnr nan is no target"),
+        (["-c", "jpeg", "--target-bytes", "2kb"], "--target-bytes '2kb' is not a number of bytes"),
+        (["-c", "jpeg", "--target-bytes", 20], "even jpeg:quality=1 takes"),
+        (["-c", "jpeg", "--target-psnr", 90], "even jpeg:quality=100 gives"),
+        (["-c", "jpeg:quality=0,5", "--target-psnr", 9], "quality=0 is not allowed"),
+    ],
+)
+def test_targets_that_cannot_be_met_are_one_sentence_and_no_file(
+    arguments: list[object], said: str, picture: Path, tmp_path: Path
+) -> None:
+    code, out, err = run("encode", picture, tmp_path / "b.bin", *arguments)
+    assert (code, out) == (2, "")
+    assert said in err
+    assert err.count("\n") == 1
+    assert not (tmp_path / "b.bin").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [
+        ("2000", 2000), ("2kB", 2000), ("2 KB", 2000), ("1.5MB", 1_500_000), ("2GB", 2 * 10**9),
+        ("1KiB", 1024), ("0.5MiB", 2**19), ("2GiB", 2**31), ("1.0019kB", 1001), (" 7B ", 7),
+    ],
+)  # fmt: skip
+def test_sizes_are_read_as_people_write_them(text: str, size: int) -> None:
+    assert parse_size(text, "--budget") == size
+
+
+@pytest.mark.parametrize("text", ["", "kB", "-1", "1e3", "2k", "2Mb", "inf", "1,5MB", "²kB", "0"])
+def test_other_sizes_are_refused_with_the_name_of_the_option(text: str) -> None:
+    with pytest.raises(InputError, match=r"--budget '.*' is (not a number of|less than 1) byte"):
+        parse_size(text, "--budget")
+
+
 def test_bench_prints_and_saves(picture: Path, tmp_path: Path) -> None:
     out_folder = tmp_path / "out" / "bench"
     arguments = ["bench", picture, "--codec", "jpeg:quality=5,30", "--codec", "png"]
     code, out, _ = run(*arguments, "--out", out_folder)
     assert code == 0
     assert all(word in out for word in ("jpeg:quality=5", "png", "MS-SSIM dB", "dec ms"))
-    assert {path.name for path in out_folder.iterdir()} == {"images.csv", "summary.csv", "rd.png"}
+    assert "Against jpeg" in out
+    assert "lossless: it has no operating points" in out
+    names = {"images.csv", "summary.csv", "bdrate.csv", "rd.png", "report.html"}
+    assert {path.name for path in out_folder.iterdir()} == names
+    assert all(str(out_folder / name) in out.replace("\n", "") for name in names)
     assert read_image(out_folder / "rd.png").std() > 5
     code, out, _ = run(*arguments, "--out", out_folder, "--json", "--quiet")
     summary = json.loads(out)["summary"]
     assert [row["codec"] for row in summary] == ["jpeg:quality=5", "jpeg:quality=30", "png"]
     assert summary[2]["psnr"] is None
+
+
+def test_bench_compares_with_the_anchor_named(picture: Path, tmp_path: Path) -> None:
+    codecs = ["-c", "jpeg:quality=5,15,60", "-c", "jpeg:quality=5,15,60,subsampling=444"]
+    arguments = ["bench", picture, *codecs, "-o", tmp_path / "out", "--anchor"]
+    code, out, _ = run(*arguments, "jpeg:subsampling=444", "--json", "--quiet")
+    assert code == 0
+    rows = json.loads(out)["bdrate"]
+    assert [(row["codec"], row["anchor"], row["metric"]) for row in rows] == [
+        ("jpeg", "jpeg:subsampling=444", "psnr"),
+        ("jpeg", "jpeg:subsampling=444", "ms_ssim_db"),
+    ]
+    assert isinstance(rows[0]["bd_rate_percent"], float)
+    assert rows[1]["bd_rate_percent"] is None  # the picture is too small for MS-SSIM
+    code, out, _ = run(*arguments, "jpeg", "--quiet")
+    assert "Against jpeg" in out
+    assert f"{-100 * (1 - 1 / (1 + rows[0]['bd_rate_percent'] / 100)):+.1f}" in out
 
 
 def test_bench_with_a_damaged_image_does_the_rest_and_exits_with_1(
@@ -110,6 +202,8 @@ def test_bench_with_a_damaged_image_does_the_rest_and_exits_with_1(
         (["decode", "text.png", "b.png"], "text.png: no codec recognises"),
         (["decode", "a.png", "b.jpg"], "end its name in .png"),
         (["bench", "a.png", "-c", "jpeg:quality=5,101", "-o", "out"], "quality=101"),
+        (["bench", "a.png", "-c", "jpeg:quality=5,10", "-o", "out", "--anchor", "webp"], "of jpeg"),
+        (["bench", "a.png", "-c", "jpeg", "-o", "out", "--anchor", "jpeg"], "one operating point"),
         (["bench", "empty", "-c", "jpeg", "-o", "out"], "empty: no images in this folder"),
         (["bench", "gone", "-c", "jpeg", "-o", "out"], "gone: no such file or folder"),
         (["bench", "a.png", "-c", "jpeg", "-o", "text.png"], "there is a file of this name"),

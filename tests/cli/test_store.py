@@ -47,6 +47,32 @@ def test_compress_info_verify_decompress(photos: Path, tmp_path: Path) -> None:
     assert "1.jpg: has 0 bytes" in wrong.stderr
 
 
+def test_a_budget_is_kept_and_told(photos: Path, tmp_path: Path) -> None:
+    store, arguments = tmp_path / "s", ("--codec", "jpeg:quality=10,20,30", "-j", 1, "-q")
+    made = _run("compress", photos, store, *arguments, "--budget", "1350", "--json")
+    assert made.exit_code == 0, made.output
+    facts = json.loads(made.stdout)
+    assert facts["bytes"] <= 1350
+    assert facts["rate_control"] == {
+        "budget": 1350,
+        "objective": "psnr",
+        "points": "jpeg:quality=10,20,30",
+        "used": facts["bytes"],
+        "binding": True,
+    }
+    again = _run("compress", photos, store, *arguments, "--budget", "1350").stdout
+    assert f"budget: {facts['bytes']:,} of 1,350 bytes (" in again
+    info = _run("info", store).stdout
+    assert "best psnr over jpeg:quality=10,20,30" in info
+    assert "quality " in info
+    wide = _run("compress", photos, tmp_path / "w", *arguments, "--budget", "1000000")
+    assert "not binding: every image is at its best" in wide.stdout
+    assert "points     quality 30 (2)" in _run("info", tmp_path / "w").stdout
+    other = _run("compress", photos, store, *arguments, "--budget", "1351")
+    assert other.exit_code == 2
+    assert "holds a store made to a budget of 1350 bytes" in other.stderr
+
+
 def test_an_unreadable_image_gives_exit_code_1(photos: Path, tmp_path: Path) -> None:
     (photos / "bad.png").write_text("x")
     result = _run("compress", photos, tmp_path / "s", "--codec", "png", "-j", 1, "-q")
@@ -74,6 +100,15 @@ def test_a_split_of_generated_data(tmp_path: Path) -> None:
         (["{photos}", "{photos}/s", "--codec", "png"], "outside of its source"),
         (["{photos}", "{out}", "--codec", "png", "--split", "x"], "need --data"),
         (["{photos}", "{out}", "--codec", "png", "--crop", "8"], "--crop = '8'"),
+        (["{photos}", "{out}", "--codec", "jpeg", "--objective", "mse"], "needs --budget"),
+        (["{photos}", "{out}", "--codec", "jpeg:quality=5", "--budget", "9000"], "leave quality"),
+        (["{photos}", "{out}", "--codec", "png", "--budget", "9000"], "no operating point"),
+        (["{photos}", "{out}", "--codec", "jpeg", "--budget", "many"], "--budget"),
+        (
+            ["{photos}", "{out}", "--codec", "jpeg", "--budget", "9", "--objective", "ssim"],
+            "allowed: psnr, mse",
+        ),
+        (["{photos}", "{out}", "-c", "jpeg", "--budget", "9", "-j", "1"], "too small; with every"),
         (["-", "{out}", "--codec", "png", "--data", "streets"], "allowed: train, val"),
         (["{photos}", "{out}", "--codec", "png", "--data", "x"], "unknown data set 'x'"),
     ],

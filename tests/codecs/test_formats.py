@@ -12,7 +12,7 @@ import pytest
 from PIL import AvifImagePlugin, features
 from PIL import Image as PillowImage
 
-from ratewise.codecs import Codec, codec, decode, identify, names
+from ratewise.codecs import Codec, codec, decode, identify, kind, names
 from ratewise.errors import CodecError, InputError
 from ratewise.images import Image, read_image
 
@@ -110,8 +110,9 @@ def test_a_codestream_larger_than_its_jp2_header_says_is_refused() -> None:
 
 
 def test_a_codec_decodes_its_own_format_only() -> None:
-    files = {name: codec(name).encode(smooth(8, 8)) for name in names()}
-    for name in names():
+    without_weights = [name for name in names() if kind(name).unavailable() is None]
+    files = {name: codec(name).encode(smooth(8, 8)) for name in without_weights}
+    for name in without_weights:
         for other, data in files.items():
             if other != name:
                 with pytest.raises(CodecError, match="is not a"):

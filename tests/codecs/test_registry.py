@@ -75,6 +75,9 @@ def test_importing_and_using_codecs_is_light() -> None:
 
 
 def test_options_are_text_that_parses_to_the_default() -> None:
-    for name in names():
+    available = [name for name in names() if registry.kind(name).unavailable() is None]
+    assert {"png", "jpeg", "jpeg2000", "webp", "avif", "bpg"} <= set(available)
+    for name in available:
         options: Mapping[str, str] = {o.name: o.default for o in registry.kind(name).options()}
+        options = {key: value for key, value in options.items() if value}
         assert registry.kind(name).from_options(options) == codec(name)

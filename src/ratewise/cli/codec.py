@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,14 +12,18 @@ from ratewise.cli.support import (
     JsonOption,
     QuietOption,
     WorkersOption,
+    count,
     friendly_errors,
+    parse_size,
     print_json,
     print_table,
     write_result,
 )
 
 if TYPE_CHECKING:
+    from ratewise.codecs import Choice
     from ratewise.codecs.bench import BenchResult
+    from ratewise.images import Image
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -60,30 +65,50 @@ def encode(
     source: InFile,
     target: OutFile,
     codec: CodecOption,
+    target_bpp: Annotated[
+        float | None,
+        typer.Option(metavar="BPP", help="The best picture of at most so many bits per pixel."),
+    ] = None,
+    target_bytes: Annotated[
+        str | None,
+        typer.Option(metavar="SIZE", help="The best picture of at most so many bytes: 2000, 2kB."),
+    ] = None,
+    target_psnr: Annotated[
+        float | None,
+        typer.Option(metavar="DB", help="The smallest file of at least so many dB of PSNR."),
+    ] = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
     """Encode an image; prints its bytes, bits per pixel and PSNR.
 
+    With a target, --codec leaves its operating point out, or lists those to choose from.
+
     Example: ratewise codec encode street.png street.jpg --codec jpeg:quality=10
+
+    Example: ratewise codec encode street.png street.bpg --codec bpg --target-bytes 2kB
     """
     with friendly_errors():
         from ratewise import codecs
-        from ratewise.images import read_image
         from ratewise.metrics.distortion import psnr
         from ratewise.metrics.rate import bits_per_pixel
 
-        coder = codecs.codec(codec)
+        encode_image = _encoder(codec, target_bpp, target_bytes, target_psnr)
         _check_files(source, target)
-        image = read_image(source)
-        data = coder.encode(image)
-        quality = psnr(image, coder.decode(data))
+        image = codecs.read_picture(source)
+        choice = encode_image(image)
+        data, spec = choice.data, choice.spec
+        quality = choice.psnr
+        if quality is None:
+            quality = psnr(image, codecs.codec(spec).decode(data))
         write_result(target, data)
         bpp = bits_per_pixel(len(data), *image.shape[:2])
         if as_json:
-            print_json({"codec": coder.spec, "bytes": len(data), "bpp": bpp, "psnr": quality})
+            found = {"codec": spec, "bytes": len(data), "bpp": bpp, "psnr": quality}
+            print_json(found | {"encodes": choice.encodes})
         elif not quiet:
-            print(f"{target}: {coder.spec}, {len(data)} bytes, {bpp:.4f} bpp, {quality:.2f} dB")
+            many = f", found in {count(choice.encodes, 'encode')}" if choice.encodes > 1 else ""
+            print(f"{target}: {spec}, {len(data)} bytes, {bpp:.4f} bpp, {quality:.2f} dB{many}")
 
 
 @app.command()
@@ -118,24 +143,37 @@ def bench(
     ],
     codec: CodecsOption,
     out: Annotated[Path, typer.Option("--out", "-o", help="The folder for results.")],
+    anchor: Annotated[
+        str | None,
+        typer.Option(
+            metavar="CODEC",
+            help="The codec that the others are compared with, such as jpeg or bpg:chroma=444; "
+            "by default the first that is given at two operating points or more.",
+        ),
+    ] = None,
     workers: WorkersOption = 1,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Measure codecs on images: bytes, PSNR, SSIM, MS-SSIM and times.
+    """Measure codecs on images: bytes, PSNR, SSIM, MS-SSIM and CPU times, and compare them.
 
-    Prints the means; leaves images.csv, summary.csv and rd.png in the folder of --out.
+    Prints the means and, for each codec against the anchor, BD-rate: how many per cent more or
+    fewer bits it needs at equal quality. Leaves report.html, rd.png, images.csv, summary.csv and
+    bdrate.csv in the folder of --out.
 
-    Example: ratewise codec bench photos/ --codec jpeg:quality=5,10,30 --codec png --out bench
+    Example: ratewise codec bench photos/ --codec jpeg:quality=5,10,30 --codec bpg:qp=32,40,48
+    --anchor jpeg --out bench
     """
     with friendly_errors():
         from ratewise import codecs
+        from ratewise.codecs.bdrate import choose_anchor
         from ratewise.codecs.bench import bench as run_bench
         from ratewise.codecs.bench import find_images
         from ratewise.errors import InputError, RatewiseError
         from ratewise.execution import Resources
 
-        specs = [one for sweep in codec for one in codecs.expand(sweep)]
+        specs = list(dict.fromkeys(one for sweep in codec for one in codecs.expand(sweep)))
+        anchor = choose_anchor(specs, anchor)
         found = find_images(images)
         if out.exists() and not out.is_dir():
             raise InputError(f"--out {out}: there is a file of this name; give a folder")
@@ -143,23 +181,31 @@ def bench(
             out.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise InputError(f"--out {out}: cannot be made ({error.strerror})") from None
-        result = run_bench(found, specs, Resources(workers=workers), quiet=quiet)
+        resources = Resources(workers=workers)
+        result = run_bench(found, specs, resources, anchor=anchor, quiet=quiet)
         result.save(out)
 
+        from ratewise.report.bench_crops import equal_rate_crops
+        from ratewise.report.bench_report import write_bench_report
         from ratewise.report.rd_plot import plot_rate_distortion
 
         plot_rate_distortion(result.summary, out / "rd.png")
+        crops = equal_rate_crops(result.images, specs, resources, quiet=quiet)
+        write_bench_report(out / "report.html", result, crops)
         if as_json:
             print_json(
                 {
                     "summary": result.summary.to_dict(orient="records"),
+                    "bdrate": result.bdrate.to_dict(orient="records"),
                     "failures": [vars(failure) for failure in result.failures],
                 }
             )
         else:
             _print_summary(result)
+            _print_bdrate(result)
         if not (as_json or quiet):
-            print(f"saved: {out / 'images.csv'}, {out / 'summary.csv'}, {out / 'rd.png'}")
+            names = ("report.html", "rd.png", "images.csv", "summary.csv", "bdrate.csv")
+            print(f"saved: {', '.join(str(out / name) for name in names)}")
         if result.failures:
             first = result.failures[0]
             failed, done = (int(result.summary[name].sum()) for name in ("failures", "images"))
@@ -167,6 +213,38 @@ def bench(
                 f"{failed} of {failed + done} measurements failed, "
                 f"see {out / 'failures.csv'}; the first: {first.message}"
             )
+
+
+def _encoder(
+    spec: str, bpp: float | None, size: str | None, decibels: float | None
+) -> Callable[[Image], Choice]:
+    """What ``codec encode`` does with an image, by its options; InputError if they are wrong."""
+    from ratewise import codecs
+    from ratewise.codecs.rate import check_target
+    from ratewise.codecs.spec import parse_sweep
+    from ratewise.errors import InputError
+
+    given = {"--target-bpp": bpp, "--target-bytes": size, "--target-psnr": decibels}
+    named = [option for option, value in given.items() if value is not None]
+    if not named:
+        coder = codecs.codec(spec)
+        return lambda image: codecs.Choice(coder.spec, coder.encode(image), 1)
+    if len(named) > 1:
+        raise InputError(f"{' and '.join(named)} are both given: an image has one target")
+    limit = None if size is None else parse_size(size, "--target-bytes")
+    check_target(spec, limit or bpp or decibels or 0.0, named[0])
+    name, options = parse_sweep(spec)
+    point = codecs.kind(name).range()
+    if point and len(options.get(point.name, [])) == 1:
+        raise InputError(
+            f"{named[0]} chooses {point.name}, but --codec {spec} gives it: leave it out, or list "
+            "several to choose from"
+        )
+    if limit is not None:
+        return lambda image: codecs.encode_to_bytes(spec, image, limit)
+    if bpp is not None:
+        return lambda image: codecs.encode_to_bpp(spec, image, bpp)
+    return lambda image: codecs.encode_to_psnr(spec, image, decibels or 0.0)
 
 
 def _check_files(source: Path, target: Path) -> None:
@@ -238,3 +316,23 @@ def _print_summary(result: BenchResult) -> None:
         )
     ]
     print_table("", [*titles, "enc ms", "dec ms"], rows)
+
+
+def _print_bdrate(result: BenchResult) -> None:
+    """The table of differences to the anchor; nothing where there is none."""
+    titles = {"psnr": "PSNR", "ms_ssim_db": "MS-SSIM dB"}
+    rows = [
+        [
+            str(row["codec"]),
+            titles[row["metric"]],
+            *(
+                "-" if value != value else f"{value:+.{digits}f}"
+                for value, digits in ((row["bd_rate_percent"], 1), (row["bd_quality_db"], 2))
+            ),
+            str(row["note"]),
+        ]
+        for row in result.bdrate.to_dict(orient="records")
+    ]
+    if rows:
+        columns = ["codec", "metric", "BD-rate %", "BD-quality dB", "note"]
+        print_table(f"Against {result.anchor}", columns, rows)

@@ -16,6 +16,7 @@ from ratewise.cli.support import (
     count,
     fail,
     friendly_errors,
+    parse_size,
     print_json,
 )
 from ratewise.errors import InputError
@@ -28,6 +29,7 @@ app = typer.Typer(no_args_is_help=True)
 
 _StorePath = Annotated[Path, typer.Argument(metavar="STORE", help="Folder of a store.")]
 _GENERATED = "-"
+_BARS = 12
 
 
 @app.command()
@@ -42,6 +44,12 @@ def compress(
     codec: Annotated[
         str, typer.Option("--codec", "-c", help="Codec spec, such as jpeg:quality=10.")
     ],
+    budget: Annotated[
+        str | None, typer.Option(help="Bytes that all files may take together, such as 2GB.")
+    ] = None,
+    objective: Annotated[
+        str | None, typer.Option(help="What is best under a budget: psnr (default) or mse.")
+    ] = None,
     data: Annotated[str | None, typer.Option(help="Data set: see `ratewise data list`.")] = None,
     split: Annotated[str | None, typer.Option(help="Split of the data set.")] = None,
     option: Annotated[
@@ -60,6 +68,10 @@ def compress(
 
     The store has the tree of the source. Interrupted and run again, it goes on.
 
+    Under a budget each image gets its own operating point, so that all of them
+    take at most that many bytes and the mean PSNR (or MSE) is best. --codec then
+    says which points are allowed: bpg, bpg:chroma=444, bpg:qp=29,37,46.
+
     Exit code 1: images that could not be read are in failures.csv, all others
     are done.
 
@@ -72,22 +84,44 @@ def compress(
 
       ratewise store compress - out/ --data streets --split train
         --set train=50 --codec png
+
+      ratewise store compress photos/ photos-2gb/ --codec bpg --budget 2GB
     """
     with friendly_errors():
         from ratewise.data.compress import compress_store
         from ratewise.execution import Resources
 
+        if objective and budget is None:
+            raise InputError("--objective needs --budget")
         settings = _prepare_settings(resize, short_side, crop, tile)
         source = _source(src, data, split, option or [], settings)
-        summary = compress_store(source, dst, codec, resources=Resources(workers), quiet=quiet)
+        control = None
+        if budget is None:
+            summary = compress_store(source, dst, codec, resources=Resources(workers), quiet=quiet)
+        else:
+            from ratewise.data.budget import compress_to_budget
+
+            fitted = compress_to_budget(
+                source,
+                dst,
+                codec,
+                parse_size(budget, "--budget"),
+                objective=objective or "psnr",
+                resources=Resources(workers),
+                quiet=quiet,
+            )
+            summary, control = fitted.store, asdict(fitted.rate_control)
         if json:
-            print_json({**asdict(summary), "bpp": summary.bpp, "path": str(dst)})
+            facts = {**asdict(summary), "bpp": summary.bpp, "path": str(dst)}
+            print_json({**facts, "rate_control": control} if control else facts)
         else:
             print(
                 f"{dst}: {summary.images} images, {_size(summary.bytes)} "
                 f"(from {_size(summary.source_bytes)}), {summary.bpp:.3f} bpp; "
                 f"{summary.done} done now, {summary.skipped} were there, {summary.failed} failed"
             )
+            if control:
+                print(_budget_line(control))
         if summary.failed:
             failed = count(summary.failed, "image")
             fail(f"{failed} could not be compressed; see {dst / 'failures.csv'}", code=1)
@@ -213,8 +247,16 @@ def _pair(key: str, text: str) -> tuple[int, int]:
 def _lines(facts: dict[str, Any]) -> list[tuple[str, str]]:
     psnr = facts["mean_psnr"]
     versions = ", ".join(f"{name} {value}" for name, value in facts["versions"].items())
+    control = facts["rate_control"]
+    fitted = []
+    if control:
+        fitted = [
+            ("budget", _budget_line(control).removeprefix("budget: ")),
+            ("points", _histogram(facts["operating_points"])),
+        ]
     return [
         ("codec", f"{facts['codec']} ({versions})" if versions else facts["codec"]),
+        *fitted,
         ("images", f"{facts['images']} ({facts['masks']} with masks, {facts['failed']} failed)"),
         ("sizes", ", ".join(f"{size} ({n})" for size, n in list(facts["sizes"].items())[:5])),
         ("groups", str(len(facts["groups"]))),
@@ -223,6 +265,39 @@ def _lines(facts: dict[str, Any]) -> list[tuple[str, str]]:
         ("PSNR", "-" if psnr is None else f"{psnr:.2f} dB"),
         ("classes", ", ".join(facts["classes"]) if facts["classes"] else "-"),
     ]
+
+
+def _budget_line(control: dict[str, Any]) -> str:
+    share = control["used"] / control["budget"]
+    line = (
+        f"budget: {control['used']:,} of {control['budget']:,} bytes ({share:.2%}), "
+        f"best {control['objective']} over {control['points']}"
+    )
+    return line if control["binding"] else line + "; not binding: every image is at its best"
+
+
+def _histogram(points: dict[str, int]) -> str:
+    """Images per operating point, in at most :data:`_BARS` steps of neighbouring points."""
+    from ratewise.codecs import kind
+
+    name = next(iter(points), "").partition(":")[0]
+    point = kind(name).range() if name else None
+    if point is None:
+        return "-"
+    found = [(_value(spec, point.name), images) for spec, images in points.items()]
+    per_bar = -(-len(found) // _BARS)
+    bars = [found[start : start + per_bar] for start in range(0, len(found), per_bar)]
+    spans = (
+        (bar[0][0] if len(bar) == 1 else f"{bar[0][0]}-{bar[-1][0]}", sum(n for _, n in bar))
+        for bar in bars
+    )
+    return f"{point.name} " + ", ".join(f"{span} ({images})" for span, images in spans)
+
+
+def _value(spec: str, option: str) -> str:
+    """``37`` of ``bpg:qp=37,chroma=444`` and ``qp``."""
+    pairs = (part.partition("=") for part in spec.partition(":")[2].split(","))
+    return next((value for key, _, value in pairs if key == option), "?")
 
 
 def _name_problems(problems: list[str] | tuple[str, ...]) -> None:

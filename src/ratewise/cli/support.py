@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from fractions import Fraction
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -53,6 +55,29 @@ def write_result(path: Path, data: bytes) -> None:
         write_atomically(path, data)
     except OSError as error:
         raise InputError(f"{path}: cannot be written ({error.strerror})") from None
+
+
+_UNITS = {"": 1, "B": 1, "kB": 10**3, "KB": 10**3, "MB": 10**6, "GB": 10**9}
+_UNITS |= {"KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
+_SIZE = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,15})?) ?([A-Za-z]*)", re.ASCII)
+
+
+def parse_size(text: str, option: str) -> int:
+    """A number of bytes as a user writes it: ``2000``, ``2kB``, ``1.5MB``, ``2GiB``.
+
+    kB, MB and GB are powers of 1000, KiB, MiB and GiB of 1024; a part of a byte is dropped.
+    Raises :class:`InputError` that names ``option`` for anything else, and for less than 1 byte.
+    """
+    found = _SIZE.fullmatch(text.strip())
+    if found is None or found[2] not in _UNITS:
+        raise InputError(
+            f"{option} {text!r} is not a number of bytes: write 2000, 2kB, 1.5MB or 2GB "
+            "(KiB, MiB and GiB are powers of 1024)"
+        )
+    size = int(Fraction(found[1]) * _UNITS[found[2]])
+    if size < 1:
+        raise InputError(f"{option} {text!r} is less than 1 byte")
+    return size
 
 
 def count(number: int, noun: str) -> str:

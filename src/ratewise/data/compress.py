@@ -22,7 +22,7 @@ from ratewise.data.destination import (
 from ratewise.data.journal import JOURNAL, Journal
 from ratewise.data.manifest import MANIFEST, Record, write_manifest
 from ratewise.data.naming import assign_names
-from ratewise.data.sources import Entry, Source
+from ratewise.data.sources import Entry, Loaded, Source
 from ratewise.data.store import (
     FAILURES,
     STATE,
@@ -33,7 +33,7 @@ from ratewise.data.store import (
 from ratewise.errors import CodecError, InputError, RatewiseError
 from ratewise.execution import Failure, Resources, map_items, progress
 from ratewise.files import sha256_bytes, write_atomically, write_json
-from ratewise.images import encode_png
+from ratewise.images import Image, encode_png
 from ratewise.metrics.distortion import psnr
 from ratewise.metrics.rate import bits_per_pixel
 
@@ -90,7 +90,7 @@ def compress_store(
     if not entries:
         raise InputError(f"{source.root or 'the source'}: no images found")
     tasks = [
-        _Task(entry, *names)
+        Task(entry, *names)
         for entry, names in zip(entries, assign_names(entries, codec.suffix), strict=True)
     ]
     if earlier and earlier.complete:
@@ -98,7 +98,7 @@ def compress_store(
         pending = pending_entries(entries, done, destination)
         if not pending and not earlier.failed:
             (destination / JOURNAL).unlink(missing_ok=True)
-            return _summary(earlier, done=0, skipped=len(entries), failed=0)
+            return store_summary(earlier, done=0, skipped=len(entries), failed=0)
         source.check(pending, resources, quiet=quiet)
         reopen(destination, state)
     elif not earlier:
@@ -115,16 +115,18 @@ def compress_store(
         skipped = len(entries) - len(pending)
         keys = {entry.key for entry in pending}
         work = [task for task in tasks if task.entry.key in keys]
-        job = _Job(source, destination, codec.spec, versions_json(dict(codec.versions)))
+        job = Job(source, destination, codec.spec, versions_json(dict(codec.versions)))
         failures = _run(job, work, journal, resources, quiet, title, skipped)
-        state = _finish(destination, state, entries, journal, failures)
+        state = finish_store(destination, state, entries, journal, failures)
     (destination / JOURNAL).unlink(missing_ok=True)
-    return _summary(state, done=len(work) - len(failures), skipped=skipped, failed=len(failures))
+    return store_summary(
+        state, done=len(work) - len(failures), skipped=skipped, failed=len(failures)
+    )
 
 
 @dataclass(frozen=True)
-class _Job:
-    """What every image needs; it travels to a worker once."""
+class Job:
+    """What every image needs to be stored; it travels to a worker once."""
 
     source: Source
     destination: Path
@@ -133,7 +135,7 @@ class _Job:
 
 
 @dataclass(frozen=True, slots=True)
-class _Task:
+class Task:
     """An image, and the names of its files without suffix (and without a tile's)."""
 
     entry: Entry
@@ -146,7 +148,7 @@ class _Task:
 _last_pixels: object = None
 
 
-class _CannotWriteError(RatewiseError):
+class CannotWriteError(RatewiseError):
     """Not the image's fault, so the run must stop: the disk is full, or gone."""
 
 
@@ -154,55 +156,61 @@ def _write(path: Path, data: bytes) -> None:
     try:
         write_atomically(path, data)
     except OSError as error:
-        raise _CannotWriteError(f"{path}: cannot be written ({error.strerror})") from None
+        raise CannotWriteError(f"{path}: cannot be written ({error.strerror})") from None
 
 
-def _compress_one(job: _Job, task: _Task) -> list[Record]:
-    """Read, encode, decode, score, hash and write an image (or its tiles)."""
+def keep_image(job: Job, task: Task, loaded: Loaded, index: int) -> tuple[Record, Image]:
+    """Encode, decode, score, hash and write one of the images that were loaded for ``task``.
+
+    Gives its record and the decoded image. Raises :class:`CodecError` if the codec cannot code
+    it, :class:`CannotWriteError` if the folder cannot take it.
+    """
     global _last_pixels
     codec, entry = cached_codec(job.spec), task.entry
-    loaded = job.source.load(entry)
-    records = []
-    for suffix, image, mask in loaded.images:
-        data = codec.encode(image)
-        decoded = codec.decode(data)
-        if decoded.shape != image.shape:
-            raise CodecError(f"{entry.key}: {job.spec} decodes to {decoded.shape}")
-        path = task.name + suffix + codec.suffix
-        _write(job.destination / path, data)
-        mask_path = mask_sha256 = None
-        if mask is not None and task.mask_name is not None:
-            mask_path, png = task.mask_name + suffix + ".png", encode_png(mask)
-            _write(job.destination / mask_path, png)
-            mask_sha256 = sha256_bytes(png)
-        height, width = image.shape[:2]
-        records.append(
-            Record(
-                key=_with_suffix(entry.key, suffix),
-                path=path,
-                mask=mask_path,
-                group=entry.group,
-                width=width,
-                height=height,
-                bytes=len(data),
-                bpp=bits_per_pixel(len(data), height, width),
-                psnr=psnr(image, decoded),
-                sha256=sha256_bytes(data),
-                mask_sha256=mask_sha256,
-                codec=job.spec,
-                versions=job.versions,
-                source=entry.key,
-                source_format=loaded.format,
-                source_bytes=entry.size or 0,
-            )
-        )
-        _last_pixels = (loaded, decoded)
-    return records
+    suffix, image, mask = loaded.images[index]
+    data = codec.encode(image)
+    decoded = codec.decode(data)
+    if decoded.shape != image.shape:
+        raise CodecError(f"{entry.key}: {job.spec} decodes to {decoded.shape}")
+    path = task.name + suffix + codec.suffix
+    _write(job.destination / path, data)
+    mask_path = mask_sha256 = None
+    if mask is not None and task.mask_name is not None:
+        mask_path, png = task.mask_name + suffix + ".png", encode_png(mask)
+        _write(job.destination / mask_path, png)
+        mask_sha256 = sha256_bytes(png)
+    height, width = image.shape[:2]
+    record = Record(
+        key=_with_suffix(entry.key, suffix),
+        path=path,
+        mask=mask_path,
+        group=entry.group,
+        width=width,
+        height=height,
+        bytes=len(data),
+        bpp=bits_per_pixel(len(data), height, width),
+        psnr=psnr(image, decoded),
+        sha256=sha256_bytes(data),
+        mask_sha256=mask_sha256,
+        codec=job.spec,
+        versions=job.versions,
+        source=entry.key,
+        source_format=loaded.format,
+        source_bytes=entry.size or 0,
+    )
+    _last_pixels = (loaded, decoded)
+    return record, decoded
+
+
+def _compress_one(job: Job, task: Task) -> list[Record]:
+    """The records of an image (or of its tiles) once they are in the store."""
+    loaded = job.source.load(task.entry)
+    return [keep_image(job, task, loaded, index)[0] for index in range(len(loaded.images))]
 
 
 def _run(
-    job: _Job,
-    work: Sequence[_Task],
+    job: Job,
+    work: Sequence[Task],
     journal: Journal,
     resources: Resources,
     quiet: bool,
@@ -219,7 +227,7 @@ def _run(
     ):
         for outcome in outcomes:
             entry = outcome.item.entry
-            if outcome.failure and outcome.failure.kind == _CannotWriteError.__name__:
+            if outcome.failure and outcome.failure.kind == CannotWriteError.__name__:
                 raise RatewiseError(
                     f"{outcome.failure.message}; run the same command again to go on"
                 )
@@ -233,7 +241,7 @@ def _run(
     return failures
 
 
-def _finish(
+def finish_store(
     destination: Path,
     state: State,
     entries: Sequence[Entry],
@@ -255,9 +263,11 @@ def _finish(
 
     write_manifest(destination / MANIFEST, counted())
     _write_failures(destination / FAILURES, failures)
+    control = state.rate_control
     state = replace(
         state,
         complete=True,
+        rate_control=replace(control, used=total) if control else None,
         images=images,
         failed=len(failures),
         bytes=total,
@@ -279,7 +289,8 @@ def _write_failures(path: Path, failures: list[tuple[str, Failure]]) -> None:
     write_atomically(path, text.getvalue())
 
 
-def _summary(state: State, *, done: int, skipped: int, failed: int) -> StoreSummary:
+def store_summary(state: State, *, done: int, skipped: int, failed: int) -> StoreSummary:
+    """What a run did to the store that ``state`` describes."""
     return StoreSummary(
         done, skipped, failed, state.images, state.bytes, state.pixels, state.source_bytes
     )

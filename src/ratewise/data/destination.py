@@ -56,6 +56,11 @@ def check_destination(destination: Path, state: State) -> State | None:
             f"{destination}: holds a store of {there.codec}, not of {state.codec}; choose another "
             "folder"
         )
+    if there.rate_control and not there.rate_control.same_aim(state.rate_control):
+        raise InputError(
+            f"{destination}: holds a store made to {there.rate_control}, not to "
+            f"{state.rate_control}; choose another folder"
+        )
     if there.codec_fingerprint != state.codec_fingerprint:
         raise InputError(
             f"{destination}: holds a store made with {_spell(there.versions)}, but here is "

@@ -54,6 +54,11 @@ class Journal:
         self._offsets[source] = self._end
         self._end += length
 
+    def clear(self) -> None:
+        """Forget everything."""
+        self._file.truncate(0)
+        self.done, self._offsets, self._end = {}, {}, 0
+
     def append(self, source: str, size: int | None, records: Iterable[Record]) -> None:
         """Note that the images made of ``source`` are in place."""
         line = _line(source, size, records)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from ratewise.codecs.pictures import read_picture
 from ratewise.data.classes import Classes
 from ratewise.data.dataset import Dataset, Item, check_items
 from ratewise.data.listing import find_images
@@ -15,7 +16,7 @@ from ratewise.data.prepare import PrepareSettings, prepare, prepare_fingerprint
 from ratewise.data.store import Store, decode_file
 from ratewise.errors import ImageError
 from ratewise.execution import Resources
-from ratewise.images import Image, Mask, read_image, read_mask
+from ratewise.images import Image, Mask, read_mask
 
 _AS_IT_IS = PrepareSettings()
 
@@ -94,7 +95,7 @@ class FolderSource:
             data = (self.root / entry.key).read_bytes()
         except OSError as error:
             raise ImageError(f"{entry.key}: cannot be read ({error.strerror})") from None
-        image = read_image(data, name=entry.key)
+        image = read_picture(data, name=entry.key)
         return Loaded(_prepared(entry, image, None, self.prepare), _picture_format(data))
 
     def fingerprint(self) -> dict[str, Any]:
@@ -190,13 +191,16 @@ class StoreSource:
         return Loaded(_prepared(entry, image, mask, self.prepare), kind)
 
     def fingerprint(self) -> dict[str, Any]:
-        """The codec of the store, and what it was made of."""
+        """The codec of the store, its budget if it has one, and what it was made of."""
+        state = self.store.state
+        control = {"rate_control": asdict(state.rate_control)} if state.rate_control else {}
         return {
             "kind": "store",
             "codec": self.store.codec,
-            "codec_fingerprint": self.store.state.codec_fingerprint,
-            "of": self.store.state.source,
+            "codec_fingerprint": state.codec_fingerprint,
+            "of": state.source,
             "prepare": prepare_fingerprint(self.prepare),
+            **control,
         }
 
 

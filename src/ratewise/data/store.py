@@ -16,7 +16,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ from ratewise import codecs
 from ratewise.codecs.base import Codec
 from ratewise.data.classes import Classes
 from ratewise.data.manifest import MANIFEST, Record, iterate_manifest
+from ratewise.data.rate_control import RateControl, points_in_order
 from ratewise.errors import CodecError, InputError
 from ratewise.execution import Resources, map_items, progress
 from ratewise.files import read_json, sha256_bytes
@@ -55,6 +56,7 @@ class State:
     pixels: int = 0
     source_bytes: int = 0
     format: int = FORMAT
+    rate_control: RateControl | None = None
 
 
 def is_store(path: Path) -> bool:
@@ -112,8 +114,18 @@ class Store:
 
     @property
     def codec(self) -> str:
-        """The spec of the codec that made the bitstreams."""
+        """The spec of the codec that made the bitstreams.
+
+        In a store that was fitted to a budget it has no operating point; the records say which
+        one each image has.
+        """
         return self.state.codec
+
+    def made(self, record: Record) -> bool:
+        """Whether the codec of a record is the store's."""
+        if self.state.rate_control is None:
+            return record.codec == self.codec
+        return codecs.family(record.codec) == self.codec
 
     @cached_property
     def classes(self) -> Classes | None:
@@ -187,12 +199,14 @@ def store_info(store: Store) -> dict[str, Any]:
     sizes: Counter[str] = Counter()
     groups: Counter[str] = Counter()
     formats: Counter[str] = Counter()
+    points: Counter[str] = Counter()
     masks = 0
     for record in iterate_manifest(store.path / MANIFEST):
         psnrs.append(record.psnr)
         sizes[f"{record.width}x{record.height}"] += 1
         groups[record.group] += 1
         formats[record.source_format] += 1
+        points[record.codec] += 1
         masks += record.mask is not None
     return {
         "path": str(store.path),
@@ -203,6 +217,8 @@ def store_info(store: Store) -> dict[str, Any]:
         "failed": store.state.failed,
         "bytes": store.total_bytes,
         "bpp": store.bpp,
+        "rate_control": asdict(store.state.rate_control) if store.state.rate_control else None,
+        "operating_points": {spec: points[spec] for spec in points_in_order(points)},
         "mean_psnr": sum(psnrs) / len(psnrs) if psnrs else None,
         "source_bytes": store.state.source_bytes,
         "source_formats": dict(formats),
@@ -241,6 +257,9 @@ def verify_store(
             f"{MANIFEST}: holds {count} images of {total} bytes, but {STATE} says {len(store)} of "
             f"{store.total_bytes}"
         )
+    control = store.state.rate_control
+    if control and total > control.budget:
+        problems.append(f"{MANIFEST}: {total} bytes exceed the budget of {control.budget}")
     return problems
 
 
@@ -248,7 +267,7 @@ def _verify_record(store: Store, record: Record) -> list[str]:
     problems = [_verify_file(store.path, record.path, record.sha256, record.bytes)]
     if record.mask is not None:
         problems.append(_verify_file(store.path, record.mask, record.mask_sha256, None))
-    if record.codec != store.codec:
+    if not store.made(record):
         problems.append(f"{record.path}: recorded as {record.codec}, not {store.codec}")
     return [problem for problem in problems if problem]
 

@@ -1,0 +1,115 @@
+"""From predicted to measured: rungs whose bytes were all measured, and fill the budget.
+
+The first choice stands on predicted curves. What it asks for is measured, which shows by how much
+the bytes are off; steps of as few images as possible bring them back under the budget, or fill it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+
+from ratewise.codecs.allocation import Curves, Rungs, allocate, combine, fill, spent, trim
+from ratewise.codecs.curves import Points, Shape, predict
+
+ENOUGH = 0.995
+"""With this share of the budget used, no more images are encoded to use the rest."""
+
+LEAST = 0.98
+"""At least this share is used, where the operating points allow."""
+
+_ROUNDS = 12
+"""After so many rounds only what was measured is chosen among: where a codec's curve is flat, no
+prediction can tell its rungs apart."""
+
+_FEW = 8
+"""So few images are chosen together, as steps of one of them are too large to fill a budget."""
+
+_SEARCHABLE = 512
+"""Up to so many images, combinations are searched where single steps leave too much."""
+
+
+def settle(
+    points: Points,
+    shape: Shape,
+    logarithmic: bool,
+    budget: int,
+    measure: Callable[[Mapping[int, int], Rungs], None],
+) -> Rungs:
+    """The rung of each image, -1 for those that are not alive; all of them are measured.
+
+    ``measure`` encodes images (keys) at rungs (values) and adds what it finds to ``points``, or
+    takes an image out of those alive; it is told the rungs chosen for all.
+    Each image must have been measured at its worst rung, and these must keep to the budget. The
+    result depends on the measurements alone.
+    """
+    rungs = np.full(len(points), -1, np.intp)
+    size, distortion = predict(points, shape, logarithmic)
+    rungs[points.alive] = _best(size, distortion, budget)
+    rounds = 0
+    while True:
+        missing = {int(i): int(rungs[i]) for i in np.flatnonzero(rungs >= 0)}
+        missing = {i: r for i, r in missing.items() if not points.has(i, r)}
+        if missing:
+            measure(missing, rungs)
+            rounds += 1
+            rungs[~points.alive] = -1
+            size, distortion = predict(points, shape, logarithmic)
+            if rounds >= _ROUNDS:
+                size, distortion = points.known(size, distortion)
+        here = rungs[points.alive]
+        used = spent(size, here)
+        alone = len(here) == 1  # then nothing less than the best rung that fits will do
+        if missing and (rounds == 1 or rounds >= _ROUNDS or len(here) <= _FEW):
+            better = _best(size, distortion, budget)
+        elif (1 if alone else ENOUGH) * budget <= used <= budget:
+            return rungs
+        else:
+            better = fill(size, distortion, trim(size, distortion, here, budget), budget)
+        if (better == here).all():
+            if used >= (1 if alone else LEAST) * budget:
+                return rungs
+            other = _other_steps(points, size, distortion, here, budget)
+            if other is None:
+                return rungs
+            better = other
+        rungs[points.alive] = better
+
+
+def _best(size: Curves, distortion: Curves, budget: int) -> Rungs:
+    """The rungs of least distortion on these curves."""
+    if len(size) <= _FEW:
+        for least in (LEAST * budget, 0):
+            found = combine(size, distortion, least, budget)
+            if found is not None:
+                return found
+    return fill(size, distortion, allocate(size, distortion, budget).rungs, budget)
+
+
+def _other_steps(
+    points: Points, size: Curves, distortion: Curves, rungs: Rungs, budget: int
+) -> Rungs | None:
+    """Other rungs that may use :data:`LEAST` of the budget where no single step does."""
+    if len(rungs) <= _SEARCHABLE and spent(size, rungs) < LEAST * budget:
+        found = combine(size, distortion, LEAST * budget, budget)
+        if found is not None:
+            return found
+    # Predicted bytes may be too high: try what must cost more than the rung below it, and fits.
+    left = budget - spent(size, rungs)
+    tries = []
+    for place, image in enumerate(np.flatnonzero(points.alive)):
+        known, known_size, _ = points.row(int(image))
+        above = np.searchsorted(known, np.arange(size.shape[1]))
+        at_least = known_size[np.maximum(above - 1, 0)]
+        costs = size[place] - size[place, rungs[place]]
+        open_ = (at_least - size[place, rungs[place]] < left) & (costs > left)
+        open_ &= distortion[place] < distortion[place, rungs[place]]
+        open_[known] = False
+        tries += [(costs[rung], place, rung) for rung in np.flatnonzero(open_)]
+    if not tries:
+        return None
+    _, place, rung = min(tries)
+    found = rungs.copy()
+    found[place] = rung
+    return found
