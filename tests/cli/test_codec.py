@@ -180,7 +180,9 @@ def test_bench_with_a_damaged_image_does_the_rest_and_exits_with_1(
     picture: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "bad.png").write_bytes(b"no image")
-    code, out, err = run("bench", tmp_path, "-c", "jpeg", "-o", tmp_path / "out", "--quiet")
+    code, out, err = run(
+        "bench", picture, tmp_path / "bad.png", "-c", "jpeg", "-o", tmp_path / "out", "--quiet"
+    )
     assert code == 1
     assert "jpeg:quality=75" in out
     assert "1 of 2 measurements failed" in err

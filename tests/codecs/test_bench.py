@@ -14,7 +14,8 @@ import pytest
 from ratewise.codecs import bench as bench_module
 from ratewise.codecs import codec, expand
 from ratewise.codecs.bdrate import bdrate_table, choose_anchor
-from ratewise.codecs.bench import bench, find_images
+from ratewise.codecs.bench import bench
+from ratewise.codecs.bench_folders import check_out, find_images
 from ratewise.errors import InputError
 from ratewise.execution import Resources
 from ratewise.images import read_image, write_png
@@ -208,7 +209,7 @@ def test_refused_comparisons_say_why_and_have_no_number() -> None:
     assert row["bd_quality_db"] > 10  # rates they do have in common
     small = made_up(JPEG | WEBP).assign(ms_ssim_db=math.nan)
     table = bdrate_table(small, [*JPEG, *WEBP], "jpeg")
-    assert table["note"][1] == "no image has a ms_ssim_db at all operating points"
+    assert table["note"][1].endswith("a side under 176 pixels")
     assert bdrate_table(small.iloc[:0], [*JPEG, *WEBP], "jpeg")["images"].tolist() == [0, 0]
 
 
@@ -228,8 +229,8 @@ def test_the_anchor_is_the_first_family_with_two_points_or_the_one_named() -> No
         ("webp", "it is one of png, jpeg, bpg:chroma=444, bpg:chroma=422"),
         ("bpg", "'bpg' is none of the codecs given"),
         ("jpg", "'jpg' is none of the codecs given"),
-        ("bpg:chroma=422", "given at one operating point; a curve needs 2, or take one of jpeg"),
-        ("png", "'png' is lossless and has no curve, or take one of jpeg, bpg:chroma=444"),
+        ("bpg:chroma=422", "given at one operating point; a curve needs 2; take one of jpeg"),
+        ("png", "'png' is lossless and has no curve; take one of jpeg, bpg:chroma=444"),
     ],
 )
 def test_a_wrong_anchor_is_refused_before_any_work(anchor: str, said: str) -> None:
@@ -246,4 +247,19 @@ def test_the_bench_saves_its_table(folder: Path, tmp_path: Path) -> None:
     table = pd.read_csv(tmp_path / "bdrate.csv")
     assert list(table["codec"]) == ["webp", "webp"]
     assert list(table["anchor"]) == ["jpeg", "jpeg"]
-    assert table["note"][1].startswith("no image has a ms_ssim_db")  # too small
+    assert table["note"][1].endswith("a side under 176 pixels")
+
+
+def test_results_go_to_a_new_folder_or_over_an_earlier_bench(folder: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    check_out(out, [folder])
+    bench(find_images([folder / "deep"]), ["png"]).save(out)
+    (out / "notes.txt").write_text("mine")
+    check_out(out, [folder])
+    (tmp_path / "study").mkdir()
+    (tmp_path / "study/report.html").write_text("mine")
+    with pytest.raises(InputError, match=r"study: holds other files \(report.html\)"):
+        check_out(tmp_path / "study", [folder])
+    for inside in (folder, folder / "deep" / "bench"):
+        with pytest.raises(InputError, match="must lie outside of the images' folder"):
+            check_out(inside, [folder])

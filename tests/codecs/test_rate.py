@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -165,7 +165,7 @@ def test_what_cannot_be_met_says_what_the_extreme_gives(picture: Image) -> None:
 def test_targets_that_are_none_are_refused_before_any_encode(
     function: object, target: float, toy: type[Toy]
 ) -> None:
-    with pytest.raises(InputError, match="give a finite number above 0"):
+    with pytest.raises(InputError, match="give a number above 0, at most"):
         function("toy", GREY, target)  # type: ignore[operator]
     assert not toy.encoded
 
@@ -197,3 +197,18 @@ def test_photographs_need_about_half_the_encodes_of_bisection(shared_data: Path)
         for family in ("jpeg", "webp"):
             found += [encode_to_bpp(family, image, bpp).encodes for bpp in (0.5, 1.0, 2.0)]
     assert np.mean(found) < 4.5  # bisection of 100 rungs takes 6.6
+
+
+@pytest.mark.parametrize("target", [10**400, 1e308, True, "2kB", None])
+def test_what_is_no_number_of_a_target_is_refused(target: Any) -> None:
+    for encode in (encode_to_bytes, encode_to_bpp, encode_to_psnr):
+        with pytest.raises(InputError, match="is no target"):
+            encode("jpeg", np.zeros((8, 8, 3), np.uint8), target)
+
+
+def test_a_refusal_has_tried_the_other_end_of_a_curve_that_falls() -> None:
+    flat = np.full((40, 40, 3), 90, np.uint8)  # WebP's best quality takes the fewest bytes here
+    sizes = [len(codec(f"webp:quality={q}").encode(flat)) for q in range(101)]
+    assert sizes[100] < min(sizes[:90])
+    choice = encode_to_bytes("webp", flat, sizes[100])
+    assert len(choice.data) <= sizes[100]

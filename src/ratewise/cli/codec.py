@@ -168,15 +168,14 @@ def bench(
         from ratewise import codecs
         from ratewise.codecs.bdrate import choose_anchor
         from ratewise.codecs.bench import bench as run_bench
-        from ratewise.codecs.bench import find_images
+        from ratewise.codecs.bench_folders import check_out, find_images
         from ratewise.errors import InputError, RatewiseError
         from ratewise.execution import Resources
 
         specs = list(dict.fromkeys(one for sweep in codec for one in codecs.expand(sweep)))
         anchor = choose_anchor(specs, anchor)
         found = find_images(images)
-        if out.exists() and not out.is_dir():
-            raise InputError(f"--out {out}: there is a file of this name; give a folder")
+        check_out(out, images)
         try:
             out.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -336,3 +335,5 @@ def _print_bdrate(result: BenchResult) -> None:
     if rows:
         columns = ["codec", "metric", "BD-rate %", "BD-quality dB", "note"]
         print_table(f"Against {result.anchor}", columns, rows)
+    elif result.anchor is None:
+        print("No comparison: it takes a codec with two operating points or more as the anchor.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,7 @@ from ratewise.metrics.bjontegaard import (
     quality_overlap,
     rate_overlap,
 )
+from ratewise.metrics.distortion import MS_SSIM_MIN_SIDE
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -43,6 +45,12 @@ COLUMNS = (
 ``bpp_high``; ``images`` is the number of images behind the curves."""
 
 METRICS = ("psnr", "ms_ssim_db")
+
+_NOTHING = {
+    "psnr": "no image has a finite PSNR at all operating points: some are lossless",
+    "ms_ssim_db": "no image has a finite MS-SSIM in dB at all operating points: some are lossless, "
+    f"or all images have a side under {MS_SSIM_MIN_SIDE} pixels",
+}
 
 _ENOUGH_OVERLAP = 0.5
 """Under this share of both curves' range in common, the note says so."""
@@ -86,7 +94,7 @@ def choose_anchor(specs: Sequence[str], anchor: str | None = None) -> str | None
         reason = "lossless and has no curve"
         if has_operating_point(chosen):
             reason = f"given at one operating point; a curve needs {MINIMUM_POINTS}"
-        others = f", or take one of {', '.join(able)}" if able else ""
+        others = f"; take one of {', '.join(able)}" if able else ""
         raise InputError(f"anchor {anchor!r} is {reason}{others}")
     return chosen
 
@@ -112,7 +120,7 @@ def bdrate_table(images: pd.DataFrame, specs: Sequence[str], anchor: str | None)
                 if not has_operating_point(name):
                     row["note"] = "lossless: it has no operating points"
                 elif not count:
-                    row["note"] = f"no image has a {metric} at all operating points"
+                    row["note"] = _NOTHING[metric]
                 else:
                     row |= _compare(means, found[anchor], found[name], metric)
                 rows.append(row)
@@ -172,7 +180,9 @@ def _compare(
             return
         row[f"{prefix}_low"], row[f"{prefix}_high"] = common.low, common.high
         if common.share < _ENOUGH_OVERLAP:
-            notes.append(f"only {100 * common.share:.0f} % of the range of {what} is in common")
+            notes.append(
+                f"only {math.floor(100 * common.share)} % of the range of {what} is in common"
+            )
 
     fill("bd_rate_percent", bd_rate, quality_overlap, "quality", "quality")
     fill("bd_quality_db", bd_quality, rate_overlap, "bpp", "rates")

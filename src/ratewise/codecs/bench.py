@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,10 +16,10 @@ from ratewise.codecs.base import Codec
 from ratewise.codecs.bdrate import bdrate_table, choose_anchor
 from ratewise.codecs.pictures import read_picture
 from ratewise.codecs.registry import codec as make_codec
-from ratewise.errors import CodecError, InputError, RatewiseError
+from ratewise.errors import CodecError, RatewiseError
 from ratewise.execution import Resources, map_items, progress
 from ratewise.files import write_atomically
-from ratewise.images import SUFFIXES, Image
+from ratewise.images import Image
 from ratewise.metrics.distortion import decibels, ms_ssim, psnr, ssim
 from ratewise.metrics.rate import bits_per_pixel
 
@@ -85,29 +84,6 @@ class BenchResult:
 
             table = pd.DataFrame([vars(failure) for failure in self.failures])
             write_atomically(path, table.to_csv(index=False))
-
-
-def find_images(sources: Sequence[Path]) -> list[Path]:
-    """The image files that ``sources`` name: files as they are, folders searched recursively.
-
-    In the order given, a folder's in order of name, each once. Raises :class:`InputError` for a
-    source that does not exist, a folder without images or that cannot be read, and no sources.
-    """
-    found: dict[Path, Path] = {}  # by absolute path: a file may be named in two ways
-    for source in sources:
-        if source.is_dir():
-            inside = sorted(path for path in _files(source) if _is_image(path, source))
-            if not inside:
-                raise InputError(f"{source}: no images in this folder")
-            for path in inside:
-                found.setdefault(path.absolute(), path)
-        elif source.is_file():
-            found.setdefault(source.absolute(), source)
-        else:
-            raise InputError(f"{source}: no such file or folder")
-    if not found:
-        raise InputError("no images are given")
-    return list(found.values())
 
 
 def bench(
@@ -208,16 +184,3 @@ def _result(
     table = pd.DataFrame(summary, columns=columns)
     bdrate = bdrate_table(scored, codecs, anchor)
     return BenchResult(images, table, bdrate, anchor, tuple(failures))
-
-
-def _files(folder: Path) -> Iterator[Path]:
-    def refuse(error: OSError) -> None:
-        raise InputError(f"{error.filename}: cannot be read ({error.strerror})") from None
-
-    for here, _, names in os.walk(folder, onerror=refuse):
-        yield from (Path(here) / name for name in names)
-
-
-def _is_image(path: Path, root: Path) -> bool:
-    hidden = any(part.startswith(".") for part in path.relative_to(root).parts)
-    return path.suffix.lower() in SUFFIXES and not hidden and path.is_file()

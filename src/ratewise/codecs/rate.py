@@ -10,6 +10,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from ratewise.codecs import registry
 from ratewise.codecs.ladder import Ladder, ladder
 from ratewise.codecs.search import first_above
@@ -17,6 +19,9 @@ from ratewise.codecs.typical import expected_decibels, expected_log_bytes
 from ratewise.errors import InputError
 from ratewise.images import Image, check_image
 from ratewise.metrics.distortion import psnr
+
+_LARGEST_TARGET = 1e12
+"""Larger ones are a slip, and so would overflow."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +45,7 @@ def encode_to_bytes(spec: str, image: Image, limit: int) -> Choice:
     ``bpg:qp=29,33,37``. The best is the highest rung of :func:`ratewise.codecs.ladder.ladder`.
 
     Raises :class:`InputError` for a wrong spec, a codec without operating points, a limit that is
-    not above 0, and if even the codec's smallest file is larger; :class:`CodecError` where the
+    not above 0, and if the smallest file that was tried is larger; :class:`CodecError` where the
     codec cannot encode the image.
     """
     rungs = check_target(spec, limit, "limit")
@@ -59,13 +64,19 @@ def encode_to_psnr(spec: str, image: Image, decibels: float) -> Choice:
     """The smallest file of ``image`` whose decoded PSNR is at least ``decibels``.
 
     PSNR is over RGB in 8 bits (:func:`ratewise.metrics.distortion.psnr`). ``spec`` and errors are
-    those of :func:`encode_to_bytes`; InputError also if even the codec's best is under the target.
+    those of :func:`encode_to_bytes`; InputError also if the best that was tried is under it.
     """
     rungs = check_target(spec, decibels, "decibels")
     tried = _Tried(rungs, check_image(image))
     expected = expected_decibels(rungs)
     first_above(tried.decibels, expected, decibels, equal_is_above=True)
-    enough = [rung for rung, quality in tried.quality.items() if quality >= decibels]
+
+    def good() -> list[int]:
+        return [rung for rung, quality in tried.quality.items() if quality >= decibels]
+
+    if not good():  # where quality falls somewhere, the other end may still be better
+        tried.decibels(0)
+    enough = good()
     if not enough:
         best = max(tried.quality, key=lambda rung: tried.quality[rung])
         raise InputError(
@@ -105,10 +116,19 @@ def _to_bytes(rungs: Ladder, image: Image, limit: int, said: str) -> Choice:
     tried = _Tried(rungs, image)
     expected = expected_log_bytes(rungs, *image.shape[:2])
     goal = math.log(limit) if limit else -1.0  # below any file's
-    above = first_above(tried.log_bytes, expected, goal, equal_is_above=False)
-    if not above:
-        raise InputError(f"even {rungs.spec(0)} takes {len(tried.data[0])} bytes, more than {said}")
-    return tried.choice(above - 1)
+    first_above(tried.log_bytes, expected, goal, equal_is_above=False)
+
+    def small() -> list[int]:
+        return [rung for rung, data in tried.data.items() if len(data) <= limit]
+
+    if not small():  # a curve that falls, as of some flat pictures, may be lower at its other end
+        tried.log_bytes(len(rungs) - 1)
+    if not small():
+        least = min(tried.data, key=lambda rung: len(tried.data[rung]))
+        raise InputError(
+            f"even {rungs.spec(least)} takes {len(tried.data[least])} bytes, more than {said}"
+        )
+    return tried.choice(max(small()))
 
 
 def check_target(spec: str, target: float, what: str) -> Ladder:
@@ -117,6 +137,10 @@ def check_target(spec: str, target: float, what: str) -> Ladder:
     ``what`` is what the message calls the target.
     """
     rungs = ladder(spec)
-    if not (math.isfinite(target) and target > 0):
-        raise InputError(f"{what} {target:g} is no target: give a finite number above 0")
+    number = isinstance(target, (int, float, np.number)) and not isinstance(target, bool)
+    if not (number and 0 < target <= _LARGEST_TARGET):
+        shown = str(target)[:20] if not number or abs(target) > _LARGEST_TARGET else f"{target:g}"
+        raise InputError(
+            f"{what} {shown} is no target: give a number above 0, at most {_LARGEST_TARGET:g}"
+        )
     return rungs

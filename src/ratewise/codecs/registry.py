@@ -114,6 +114,7 @@ def identify(data: bytes) -> Codec:
 
 def decode(data: bytes) -> Image:
     """The image in the bytes of a file of any codec's format; raises :class:`CodecError`."""
+    data = bytes(data)  # a bytearray or a memoryview will do
     return identify(data).decode(data)
 
 

@@ -188,12 +188,12 @@ def _crops(crops: Sequence[CropRow]) -> str:
     if not crops:
         return ""
     text = (
-        "The part with the most detail, twice as large, without smoothing. Each codec got the same "
-        "number of bytes for the whole picture and took its best operating point within them; PSNR "
-        "is of the whole picture."
+        "The part with the most detail, twice as large, without smoothing. Each codec may "
+        "take the same number of bytes for the whole picture, and took its best operating point "
+        "within them; how many it used stands above. PSNR is of the whole picture."
     )
     return _section(
-        "The same picture in the same number of bytes",
+        "The same picture in at most the same bytes",
         element("p", text, class_="quiet"),
         *(_crop_row(row) for row in crops),
     )
