@@ -150,10 +150,53 @@ def test_scouting_looks_closer_where_the_bytes_rise_most() -> None:
 
 def test_rungs_that_no_prediction_can_tell_apart_do_not_cost_an_encode_each() -> None:
     rng = np.random.default_rng(5)
-    size = 100 + rng.integers(0, 3, (3, _RUNGS)).astype(float)
-    distortion = np.tile(np.linspace(5, 4, _RUNGS), (3, 1))
+    size = 100 + rng.integers(0, 3, (9, _RUNGS)).astype(float)
+    distortion = np.tile(np.linspace(5, 4, _RUNGS), (9, 1))
     _, count = _settled(size, distortion, int(size[:, 0].sum()))
-    assert count <= 3 * 5 + 3 * 13
+    assert count <= 9 * 5 + 9 * 13
+
+
+@pytest.mark.parametrize("images", [2, 3])
+def test_a_few_images_come_within_a_tenth_of_a_decibel_of_every_combination(images: int) -> None:
+    for seed in range(10):
+        size, distortion = _codec(seed, images, 0.7)
+        rng = np.random.default_rng(seed)
+        distortion = distortion + rng.normal(0, 0.03, distortion.shape)  # curves are not smooth
+        budget = int(size[:, 25].sum())
+        rungs, _ = _settled(size, distortion, budget)
+        sums, losses = np.zeros(1), np.zeros(1)
+        for image in range(images):
+            sums = np.add.outer(sums, size[image]).ravel()
+            losses = np.add.outer(losses, distortion[image]).ravel()
+        best = losses[sums <= budget].min()
+        gap = 10 / np.log(10) * (spent(distortion, rungs) - best) / images
+        assert gap < 0.1
+
+
+def test_from_an_earlier_choice_few_others_are_measured() -> None:
+    size, distortion = _codec(7, 40, 1.0)
+    points = Points(40)
+    for image in range(40):
+        for rung in (0, 10, 20, 30, 40, _RUNGS - 1):
+            points.add(image, rung, int(size[image, rung]), distortion[image, rung])
+    measured: list[int] = []
+
+    def measure(wanted: Mapping[int, int], rungs: Rungs) -> None:
+        for image, rung in wanted.items():
+            measured.append(image)
+            points.add(image, rung, int(size[image, rung]), distortion[image, rung])
+
+    shape, budget = shape_of(points, _RUNGS, False), int(size[:, 22].sum())
+    start = settle(points, shape, False, budget, measure)
+    measured.clear()
+    size[3] *= 1.5
+    points.forget(3)
+    for rung in (0, 20, 40):
+        points.add(3, rung, int(size[3, rung]), distortion[3, rung])
+    start[3] = -1
+    rungs = settle(points, shape, False, budget, measure, start)
+    assert 0.98 * budget <= spent(size, rungs) <= budget
+    assert len(measured) <= 12
 
 
 @pytest.mark.parametrize("images", [3, 20])

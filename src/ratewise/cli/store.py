@@ -246,6 +246,7 @@ def _pair(key: str, text: str) -> tuple[int, int]:
 
 def _lines(facts: dict[str, Any]) -> list[tuple[str, str]]:
     psnr = facts["mean_psnr"]
+    lossless = f" ({facts['lossless']} lossless)" if facts["lossless"] else ""
     versions = ", ".join(f"{name} {value}" for name, value in facts["versions"].items())
     control = facts["rate_control"]
     fitted = []
@@ -262,7 +263,7 @@ def _lines(facts: dict[str, Any]) -> list[tuple[str, str]]:
         ("groups", str(len(facts["groups"]))),
         ("bytes", f"{facts['bytes']:,} (sources {facts['source_bytes']:,})"),
         ("rate", f"{facts['bpp']:.4f} bpp"),
-        ("PSNR", "-" if psnr is None else f"{psnr:.2f} dB"),
+        ("PSNR", ("-" if psnr is None else f"{psnr:.2f} dB") + lossless),
         ("classes", ", ".join(facts["classes"]) if facts["classes"] else "-"),
     ]
 

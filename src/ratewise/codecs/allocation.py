@@ -27,6 +27,16 @@ _BLOCK = 4096
 """Rows that are weighed at a time, so that what is computed on the way stays small."""
 
 _CLOSE = 1 + 1e-9
+"""Two prices this close lead to the same picks but for exact ties, which :func:`fill` settles."""
+
+_BRACKET = 8
+"""Factor by which a price is raised or lowered until the wanted one lies between two of them: the
+first guess is a mean slope, so a few steps do, and bisection halves the rest."""
+
+_DEAREST, _FREE = 1e200, 1e-200
+"""Prices beyond which the sum ``distortion + price * bytes`` is its one part alone; reached only
+where slopes are infinite or 0. Far enough from the ends of a float that no product overflows."""
+
 _BINS = 4096
 
 
@@ -53,18 +63,18 @@ def allocate(size: Curves, distortion: Curves, budget: float) -> Allocation:
         raise ValueError(f"{spent(size, smallest):.0f} bytes at least, but the budget is {budget}")
     low = high = _typical_slope(size, distortion, best, smallest)
     found = smallest
-    while high < 1e200:
+    while high < _DEAREST:
         rungs = _cheapest(size, distortion, high)
         if spent(size, rungs) <= budget:
             found = rungs
             break
-        low, high = high, high * 8
+        low, high = high, high * _BRACKET
     else:
         return Allocation(smallest, high)
-    while low > 1e-200 and spent(size, _cheapest(size, distortion, low)) <= budget:
-        low /= 8
+    while low > _FREE and spent(size, _cheapest(size, distortion, low)) <= budget:
+        low /= _BRACKET
     while high / low > _CLOSE:
-        middle = (low * high) ** 0.5
+        middle = (low * high) ** 0.5  # prices of images differ by orders of magnitude
         rungs = _cheapest(size, distortion, middle)
         if spent(size, rungs) <= budget:
             high, found = middle, rungs

@@ -73,6 +73,16 @@ class Points:
         self._distortion[image, place] = distortion
         self._count[image] += 1
 
+    def replace(self, image: int, rung: int, size: int, distortion: float) -> None:
+        """Note a measurement that takes the place of an earlier one at that rung."""
+        self.add(image, rung, size, distortion)
+        place = np.flatnonzero(self._rungs[image, : self._count[image]] == rung)[0]
+        self._bytes[image, place], self._distortion[image, place] = size, distortion
+
+    def forget(self, image: int) -> None:
+        """Drop what was measured of ``image``."""
+        self._count[image] = 0
+
     def has(self, image: int, rung: int) -> bool:
         """Whether ``image`` was measured at ``rung``."""
         return bool((self._rungs[image, : self._count[image]] == rung).any())

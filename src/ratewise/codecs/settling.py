@@ -7,11 +7,15 @@ the bytes are off; steps of as few images as possible bring them back under the 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import TypeAlias
 
 import numpy as np
 
 from ratewise.codecs.allocation import Curves, Rungs, allocate, combine, fill, spent, trim
 from ratewise.codecs.curves import Points, Shape, predict
+
+Measure: TypeAlias = Callable[[Mapping[int, int], Rungs], None]
+"""Encodes images (keys) at rungs (values); it is told the rungs of all images, too."""
 
 ENOUGH = 0.995
 """With this share of the budget used, no more images are encoded to use the rest."""
@@ -26,6 +30,10 @@ prediction can tell its rungs apart."""
 _FEW = 8
 """So few images are chosen together, as steps of one of them are too large to fill a budget."""
 
+_AROUND = 6
+"""Few images are measured at so many rungs to each side of their choice: predictions are a few
+rungs off, and with few images those do not average out."""
+
 _SEARCHABLE = 512
 """Up to so many images, combinations are searched where single steps leave too much."""
 
@@ -35,19 +43,42 @@ def settle(
     shape: Shape,
     logarithmic: bool,
     budget: int,
-    measure: Callable[[Mapping[int, int], Rungs], None],
+    measure: Measure,
+    start: Rungs | None = None,
 ) -> Rungs:
     """The rung of each image, -1 for those that are not alive; all of them are measured.
 
     ``measure`` encodes images (keys) at rungs (values) and adds what it finds to ``points``, or
     takes an image out of those alive; it is told the rungs chosen for all.
     Each image must have been measured at its worst rung, and these must keep to the budget. The
-    result depends on the measurements alone.
+    result depends on the measurements alone, and on ``start``, an earlier result: where its rung
+    of an image is not -1, steps are taken from there, so that few other images are encoded again.
     """
     rungs = np.full(len(points), -1, np.intp)
     size, distortion = predict(points, shape, logarithmic)
     rungs[points.alive] = _best(size, distortion, budget)
     rounds = 0
+    if start is not None and points.alive.sum() > _FEW:
+        kept = points.alive & (start >= 0)
+        rungs[kept] = start[kept]
+        rounds = 1
+    rungs = _measured(points, shape, logarithmic, budget, measure, rungs, rounds)
+    if 1 < points.alive.sum() <= _FEW:
+        return _looked_around(points, shape, logarithmic, budget, measure, rungs)
+    return rungs
+
+
+def _measured(
+    points: Points,
+    shape: Shape,
+    logarithmic: bool,
+    budget: int,
+    measure: Measure,
+    rungs: Rungs,
+    rounds: int,
+) -> Rungs:
+    """``rungs``, changed until all are measured, keep to the budget and use it."""
+    size, distortion = predict(points, shape, logarithmic)
     while True:
         missing = {int(i): int(rungs[i]) for i in np.flatnonzero(rungs >= 0)}
         missing = {i: r for i, r in missing.items() if not points.has(i, r)}
@@ -75,6 +106,32 @@ def settle(
                 return rungs
             better = other
         rungs[points.alive] = better
+
+
+def _looked_around(
+    points: Points,
+    shape: Shape,
+    logarithmic: bool,
+    budget: int,
+    measure: Measure,
+    rungs: Rungs,
+) -> Rungs:
+    """The best rungs of a few images, all those near them measured too."""
+    offsets = [sign * step for step in range(1, _AROUND + 1) for sign in (-1, 1)]
+    while points.alive.any():
+        for offset in offsets:
+            there = np.where(points.alive, np.clip(rungs + offset, 0, len(shape) - 1), -1)
+            missing = {int(i): int(there[i]) for i in np.flatnonzero(there >= 0)}
+            missing = {i: r for i, r in missing.items() if not points.has(i, r)}
+            if missing:
+                measure(missing, there)
+        size, distortion = points.known(*predict(points, shape, logarithmic))
+        better = np.full(len(points), -1, np.intp)
+        better[points.alive] = _best(size, distortion, budget)
+        if (better == rungs).all():
+            break
+        rungs = better
+    return np.where(points.alive, rungs, -1)
 
 
 def _best(size: Curves, distortion: Curves, budget: int) -> Rungs:

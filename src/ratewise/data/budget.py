@@ -13,32 +13,35 @@ after a kill.
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from ratewise import codecs
 from ratewise.codecs.ladder import Ladder
 from ratewise.codecs.objective import Objective, find_objective
-from ratewise.data.compress import StoreSummary, Task, store_summary
+from ratewise.data.compress import CannotWriteError, Job, StoreSummary, Task, store_summary
 from ratewise.data.destination import (
     begin_state,
     check_apart,
     check_destination,
     finished,
+    is_lost,
     pending_entries,
     remove_torn_files,
 )
 from ratewise.data.journal import JOURNAL, Journal
+from ratewise.data.manifest import MANIFEST, Record, iterate_manifest
 from ratewise.data.measurements import MEASUREMENTS, Measurements
-from ratewise.data.measuring import Scales
+from ratewise.data.measuring import Restore, Scales, restore
 from ratewise.data.naming import assign_names
 from ratewise.data.passes import Passes
 from ratewise.data.rate_control import RateControl, budget_ladder, spell_points
 from ratewise.data.sources import Entry, Source
 from ratewise.data.store import FAILURES, STATE, State
-from ratewise.errors import InputError
-from ratewise.execution import Resources
+from ratewise.errors import InputError, RatewiseError
+from ratewise.execution import Resources, map_items, progress
 from ratewise.files import fingerprint, write_json
 
 __all__ = ["BudgetSummary", "compress_to_budget"]
@@ -71,13 +74,15 @@ def compress_to_budget(
     and the manifest do not count. An image that cannot be read or encoded is written to
     ``failures.csv``; the others share the budget.
 
-    A run that was stopped goes on where it was. On a finished store nothing is done; it is not
-    added to, since one more image changes what is best for the others.
+    A run that was stopped goes on where it was. A finished store is not added to, since one more
+    image changes what is best for the others; what is missing or torn of its files (found by
+    their size) is encoded again at the operating points that it had.
 
     Raises :class:`InputError` before any work like :func:`compress_store`, and for a codec
     without a choice of operating points, an unknown objective, and new or changed images in the
-    source of a finished store; after pass 1, leaving ``destination`` as it was, if the images
-    exceed the budget even at the worst operating point.
+    source of a finished store, or lost files that do not come out as they were; after pass 1,
+    leaving ``destination`` as it was, if the images exceed the budget even at the worst operating
+    point.
     """
     rungs = budget_ladder(codec_spec)
     aim = find_objective(objective) if isinstance(objective, str) else objective
@@ -94,11 +99,13 @@ def compress_to_budget(
     suffix = codecs.codec(rungs.family).suffix
     tasks = [Task(e, *n) for e, n in zip(entries, assign_names(entries, suffix), strict=True)]
     if earlier and earlier.complete:
-        _check_same_images(entries, destination)
+        done, lost = finished(destination)
+        _check_same_images(entries, done, destination)
+        encodes = _restore(source, destination, tasks, lost, resources, quiet) if lost else 0
         _remove_journals(destination)
-        skipped = len(entries) - earlier.failed
-        done = store_summary(earlier, done=0, skipped=skipped, failed=earlier.failed)
-        return BudgetSummary(done, earlier.rate_control or control, 0)
+        skipped = len(entries) - earlier.failed - len(lost)
+        there = store_summary(earlier, done=len(lost), skipped=skipped, failed=earlier.failed)
+        return BudgetSummary(there, earlier.rate_control or control, encodes)
     source.check(entries, resources, quiet=quiet)
     if not earlier:
         try:
@@ -116,8 +123,7 @@ def compress_to_budget(
             run = Passes(scales, destination, tasks, journal, measurements, resources, quiet)
             fits = run.measure(budget)
             if fits:
-                chosen = run.choose(budget)
-                run.write(chosen)
+                chosen = run.write(run.choose(budget), budget)
                 control = replace(control, binding=not run.all_best(chosen))
                 state = run.finish(replace(state, rate_control=control))
     if not fits:
@@ -150,9 +156,10 @@ def _begin(source: Source, rungs: Ladder, control: RateControl) -> State:
     )
 
 
-def _check_same_images(entries: Sequence[Entry], destination: Path) -> None:
+def _check_same_images(
+    entries: Sequence[Entry], done: dict[str, int | None], destination: Path
+) -> None:
     """Raise :class:`InputError` if the source of a finished store is not what it was."""
-    done = finished(destination)
     failed = _failed(destination)
     changed = [e.key for e in pending_entries(entries, done, destination) if e.key not in failed]
     if changed:
@@ -161,6 +168,50 @@ def _check_same_images(entries: Sequence[Entry], destination: Path) -> None:
             f"budget, but the source has new or changed ones ({len(changed)}, such as "
             f"{changed[0]}); choose another folder"
         )
+
+
+def _restore(
+    source: Source,
+    destination: Path,
+    tasks: Sequence[Task],
+    lost: Mapping[str, str],
+    resources: Resources,
+    quiet: bool,
+) -> int:
+    """Write the lost files of a finished store again; how many images that were."""
+    records: dict[str, list[Record]] = {key: [] for key in lost}
+    for record in iterate_manifest(destination / MANIFEST):
+        if record.source in records:
+            records[record.source].append(record)
+    work = [
+        Restore(task, tuple(found), tuple(is_lost(destination, record) for record in found))
+        for task in tasks
+        if (found := records.get(task.entry.key))
+    ]
+    job, encodes, problems = Job(source, destination, "", ""), 0, []
+    with (
+        Journal(destination / JOURNAL),  # keeps others from writing here
+        progress("restore", len(work), quiet=quiet) as bar,
+        closing(map_items(restore, work, resources, context=job)) as outcomes,
+    ):
+        remove_torn_files(destination)
+        for outcome in outcomes:
+            bar.advance()
+            if outcome.failure and outcome.failure.kind == CannotWriteError.__name__:
+                raise RatewiseError(
+                    f"{outcome.failure.message}; run the same command again to go on"
+                )
+            if outcome.failure:
+                problems.append((outcome.item.task.entry.key, outcome.failure.message))
+            encodes += outcome.value or 0
+    if problems:
+        key, message = problems[0]
+        _remove_journals(destination)
+        raise InputError(
+            f"{destination / lost[key]}: is missing or torn and cannot be made again "
+            f"({message}); put it back from a copy, or delete {destination} and make the store anew"
+        )
+    return encodes
 
 
 def _failed(destination: Path) -> set[str]:

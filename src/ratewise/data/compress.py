@@ -75,7 +75,8 @@ def compress_store(
     """Encode the images of ``source`` into a store at ``destination``, and score them.
 
     A run that was stopped goes on where it was; on a finished store nothing is done, unless the
-    source has new images, or files of another size. An image that cannot be read or encoded is
+    source has new images, or files of another size, or files of the store are missing or torn
+    (found by their size; their images are done again). An image that cannot be read or encoded is
     written to ``failures.csv`` and tried again by the next run.
 
     Raises :class:`InputError` before any work if the source has no images or wrong masks, the
@@ -94,13 +95,14 @@ def compress_store(
         for entry, names in zip(entries, assign_names(entries, codec.suffix), strict=True)
     ]
     if earlier and earlier.complete:
-        done = finished(destination)
-        pending = pending_entries(entries, done, destination)
+        done, lost = finished(destination)
+        keys = lost.keys() | {e.key for e in pending_entries(entries, done, destination)}
+        pending = [entry for entry in entries if entry.key in keys]
         if not pending and not earlier.failed:
             (destination / JOURNAL).unlink(missing_ok=True)
             return store_summary(earlier, done=0, skipped=len(entries), failed=0)
         source.check(pending, resources, quiet=quiet)
-        reopen(destination, state)
+        reopen(destination, state, without=lost)
     elif not earlier:
         source.check(entries, resources, quiet=quiet)
         try:
@@ -152,7 +154,8 @@ class CannotWriteError(RatewiseError):
     """Not the image's fault, so the run must stop: the disk is full, or gone."""
 
 
-def _write(path: Path, data: bytes) -> None:
+def write_file(path: Path, data: bytes) -> None:
+    """Write a file of a store; CannotWriteError if the folder cannot take it."""
     try:
         write_atomically(path, data)
     except OSError as error:
@@ -173,11 +176,11 @@ def keep_image(job: Job, task: Task, loaded: Loaded, index: int) -> tuple[Record
     if decoded.shape != image.shape:
         raise CodecError(f"{entry.key}: {job.spec} decodes to {decoded.shape}")
     path = task.name + suffix + codec.suffix
-    _write(job.destination / path, data)
+    write_file(job.destination / path, data)
     mask_path = mask_sha256 = None
     if mask is not None and task.mask_name is not None:
         mask_path, png = task.mask_name + suffix + ".png", encode_png(mask)
-        _write(job.destination / mask_path, png)
+        write_file(job.destination / mask_path, png)
         mask_sha256 = sha256_bytes(png)
     height, width = image.shape[:2]
     record = Record(

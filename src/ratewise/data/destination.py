@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import asdict
 from itertools import groupby
 from pathlib import Path
 
 from ratewise.codecs.base import Codec
 from ratewise.data.journal import JOURNAL, write_journal
-from ratewise.data.manifest import MANIFEST, iterate_manifest
+from ratewise.data.manifest import MANIFEST, Record, iterate_manifest
 from ratewise.data.sources import Entry, Source
 from ratewise.data.store import STATE, State, is_store, read_state
 from ratewise.errors import InputError
@@ -91,17 +91,40 @@ def pending_entries(
     return [e for e in entries if e.key not in done or done[e.key] != e.size]
 
 
-def finished(destination: Path) -> dict[str, int | None]:
-    """What a finished store holds, like :attr:`Journal.done`."""
-    return {
-        r.source: None if r.source_format == "generated" else r.source_bytes
-        for r in iterate_manifest(destination / MANIFEST)
-    }
+def finished(destination: Path) -> tuple[dict[str, int | None], dict[str, str]]:
+    """What a finished store holds, like :attr:`Journal.done`, and what of it is lost.
+
+    The second has the sources with :func:`is_lost` records, and the bitstream of the first.
+    """
+    done: dict[str, int | None] = {}
+    lost: dict[str, str] = {}
+    for record in iterate_manifest(destination / MANIFEST):
+        generated = record.source_format == "generated"
+        done[record.source] = None if generated else record.source_bytes
+        if is_lost(destination, record):
+            lost.setdefault(record.source, record.path)
+    return done, lost
 
 
-def reopen(destination: Path, state: State) -> None:
-    """Make a finished store an unfinished one that holds the same images."""
-    records = iterate_manifest(destination / MANIFEST)
+def is_lost(destination: Path, record: Record) -> bool:
+    """Whether a file of a record is missing, or its bitstream has another size: stat, no reading.
+
+    A mask's size is in no record, so any but 0 will do.
+    """
+    try:
+        if (destination / record.path).stat().st_size != record.bytes:
+            return True
+        return record.mask is not None and not (destination / record.mask).stat().st_size
+    except OSError:
+        return True
+
+
+def reopen(destination: Path, state: State, without: Container[str] = ()) -> None:
+    """Make a finished store an unfinished one that holds the same images.
+
+    Those of the sources ``without`` are left out, to be done again.
+    """
+    records = (r for r in iterate_manifest(destination / MANIFEST) if r.source not in without)
     images = ((source, list(group)) for source, group in groupby(records, lambda r: r.source))
     write_journal(
         destination / JOURNAL,

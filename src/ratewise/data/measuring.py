@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from ratewise.codecs.curves import spread
 from ratewise.codecs.ladder import Ladder
 from ratewise.codecs.objective import Objective
-from ratewise.data.compress import Job, Task, keep_image
+from ratewise.data.compress import Job, Task, keep_image, write_file
 from ratewise.data.manifest import Record
 from ratewise.data.measurements import Point, Tiles
 from ratewise.data.sources import Loaded, Source
@@ -111,6 +112,36 @@ class Keep:
 
 
 @dataclass(frozen=True)
+class Restore:
+    """Write files of a finished store again. ``lost`` says so per record of a source image."""
+
+    task: Task
+    records: tuple[Record, ...]
+    lost: tuple[bool, ...]
+
+
+def restore(job: Job, item: Restore) -> int:
+    """Encode what is lost at the operating points of its records; how many images.
+
+    Raises :class:`CodecError` where other bytes come out; nothing is written then.
+    """
+    loaded = job.source.load(item.task.entry)
+    if len(loaded.images) != len(item.records):
+        raise CodecError(f"{item.task.entry.key}: it becomes another number of images now")
+    for index, record in enumerate(item.records):
+        if not item.lost[index]:
+            continue
+        with TemporaryDirectory() as folder:
+            apart = replace(job, destination=Path(folder), spec=record.codec)
+            found, _ = keep_image(apart, item.task, loaded, index)
+            if (found.sha256, found.mask_sha256) != (record.sha256, record.mask_sha256):
+                raise CodecError(f"{item.task.entry.key} does not encode to {record.path} again")
+            for name in filter(None, (record.path, record.mask)):
+                write_file(job.destination / name, (Path(folder) / name).read_bytes())
+    return sum(item.lost)
+
+
+@dataclass(frozen=True)
 class Writer:
     """What images are put in the store with; it travels to a worker once."""
 
@@ -129,7 +160,7 @@ def keep(writer: Writer, item: Keep) -> list[tuple[Record, Point] | None]:
             kept.append(_kept(writer, item.task, loaded, index, rung) if rung >= 0 else None)
     except BaseException:  # what the journal will not name is not left behind
         for record, _ in filter(None, kept):
-            _remove(writer.job.destination, record)
+            remove_files(writer.job.destination, record)
         raise
     return kept
 
@@ -142,11 +173,12 @@ def _kept(
     try:
         value = writer.scales.objective.measure(loaded.images[index][1], decoded)
     except BaseException:
-        _remove(job.destination, record)
+        remove_files(job.destination, record)
         raise
     return record, (rung, record.bytes, value)
 
 
-def _remove(store: Path, record: Record) -> None:
+def remove_files(store: Path, record: Record) -> None:
+    """Delete the files that ``record`` names."""
     for name in filter(None, (record.path, record.mask)):
         (store / name).unlink(missing_ok=True)

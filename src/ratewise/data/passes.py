@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -17,20 +17,36 @@ from ratewise.data.compress import CannotWriteError, Job, Task, finish_store
 from ratewise.data.journal import Journal
 from ratewise.data.manifest import Record
 from ratewise.data.measurements import Measurements, Point, Tiles
-from ratewise.data.measuring import Keep, Scales, Scout, Survey, Writer, keep, scout, survey
+from ratewise.data.measuring import (
+    Keep,
+    Scales,
+    Scout,
+    Survey,
+    Writer,
+    keep,
+    remove_files,
+    scout,
+    survey,
+)
 from ratewise.data.sources import Entry
 from ratewise.data.store import State, versions_json
-from ratewise.errors import RatewiseError
+from ratewise.errors import InputError, RatewiseError
 from ratewise.execution import Failure, Resources, map_items, progress
 
 _SCOUTS = 4
 _SCOUT_RUNGS = 12
 _SAMPLES = 5
-_FEW = 2
+_NOT_WORTH_WORKERS = 2
 """To start workers for so few images would take longer than the images do."""
 
 _SCOUTING, _SURVEY, _CHOICES = 0, 1, 2
-"""Rounds of measurements; the choices count on from theirs."""
+"""Rounds of measurements; the choices count on from theirs. What is measured anew after round n is
+noted as round -n, so that it is never taken for a choice (or a choice for it)."""
+
+_CHANGES = (
+    "encodes to other bytes each time: the codec's encoder is not deterministic, or the image's "
+    "file changes while the store is made"
+)
 
 
 class Passes:
@@ -62,6 +78,10 @@ class Passes:
         versions = versions_json(dict(codecs.codec(scales.rungs.family).versions))
         self.writer = Writer(scales, Job(scales.source, destination, "", versions))
         self.shape = Shape(np.zeros(0), np.zeros(0))
+        self.samples: tuple[int, ...] = ()
+        self.price = float("inf")
+        self.round = _CHOICES
+        self.remeasured: set[int] = set()  # tasks whose bytes were not those measured, in this run
 
     # ----- pass 1 ---------------------------------------------------------------------------
 
@@ -70,9 +90,9 @@ class Passes:
         scouted = self._scout(budget)
         if not scouted:
             return True  # not one image can be read
-        samples, price = self._plan(scouted, budget)
+        self.samples, self.price = self._plan(scouted, budget)
         items = {
-            index: Survey(task, samples, price, scouted.get(index))
+            index: Survey(task, self.samples, self.price, scouted.get(index))
             for index, task in enumerate(self.tasks)
             if index not in self.failures
         }
@@ -84,7 +104,10 @@ class Passes:
                 image = self.points.new_image()
                 for point in [*tiles[tile], *(known[tile] if known else [])]:
                     self.points.add(image, *point)
-        self.least = sum(self.points.least(i) for i in range(len(self.points)))
+        return self._fits(budget)
+
+    def _fits(self, budget: int) -> bool:
+        self.least = sum(self.points.least(int(i)) for i in np.flatnonzero(self.points.alive))
         return self.least <= budget
 
     def _scout(self, budget: int) -> dict[int, Tiles]:
@@ -123,38 +146,96 @@ class Passes:
 
     # ----- pass 2 ---------------------------------------------------------------------------
 
-    def choose(self, budget: int) -> Rungs:
-        """The rungs of all images, each of them measured; most are in the store already."""
+    def choose(self, budget: int, start: Rungs | None = None) -> Rungs:
+        """The rungs of all images, each of them measured; most are in the store already.
+
+        ``start``: an earlier choice, to be changed as little as it takes; -1 where there is none.
+        """
         if not self.points.alive.any():
             return np.full(len(self.points), -1, np.intp)
-        round_ = _CHOICES
 
         def measure(wanted: Mapping[int, int], rungs: Rungs) -> None:
-            nonlocal round_
             items = dict(self._keeping(wanted, rungs))
-            for index, tiles in self._map(keep, items, round_, "encode"):
+            for index, tiles in self._map(keep, items, self.round, "encode"):
                 for image, points in zip(self.images[index], tiles, strict=True):
                     for point in points:
-                        self.points.add(image, *point)
-            round_ += 1
+                        self.points.replace(image, *point)  # it is what the store holds
+            self.round += 1
 
-        return settle(self.points, self.shape, self.scales.objective.positive, budget, measure)
+        logarithmic = self.scales.objective.positive
+        return settle(self.points, self.shape, logarithmic, budget, measure, start)
 
-    def write(self, chosen: Rungs) -> None:
-        """Put the images in the store that are not there at the rung that was chosen."""
+    def write(self, chosen: Rungs, budget: int) -> Rungs:
+        """Put the images in the store that are not there at the rung that was chosen.
+
+        An image that encodes to other bytes than were measured (its file has changed since, or
+        an earlier run was on a machine where the encoder gives others) is measured anew, and the
+        choice, which is returned, settled again; so it is when an image fails. One whose bytes
+        differ once more in the same run fails. InputError if what was measured anew does not fit.
+        """
+        while True:
+            failed = len(self.failures)
+            earlier = {
+                index
+                for index in self.images
+                if self.measurements.find(-self.round, self.tasks[index].entry.key) is not None
+            }  # were measured anew at this point by a run that was stopped
+            changed = earlier | self._write(chosen, earlier)
+            for index in sorted(changed & self.remeasured):
+                self._drop(index, Failure("CodecError", _CHANGES))
+            changed = {index for index in changed if index not in self.failures}
+            if not changed and len(self.failures) == failed:
+                return chosen
+            self._measure_anew(changed)
+            self.remeasured |= changed - earlier
+            self.round += 1
+            if not self._fits(budget):
+                raise InputError(
+                    f"budget = {budget} bytes: too small; images have changed since the run "
+                    f"before, and at {self.scales.rungs.spec(0)} the files take {self.least} bytes"
+                )
+            start = np.where(self.points.alive, chosen, -1)
+            for index in changed:
+                start[list(self.images[index])] = -1
+            chosen = self.choose(budget, start)
+
+    def _measure_anew(self, changed: Iterable[int]) -> None:
+        items = {
+            index: Survey(self.tasks[index], self.samples, self.price, None)
+            for index in sorted(changed)
+        }
+        for index, tiles in self._map(survey, items, -self.round, "measure"):
+            images = self.images[index]
+            if len(tiles) != len(images):
+                self._drop(index, Failure("CodecError", _CHANGES))
+                continue
+            for image, points in zip(images, tiles, strict=True):
+                self.points.forget(image)
+                for point in points:
+                    self.points.add(image, *point)
+
+    def _write(self, chosen: Rungs, but: Container[int]) -> set[int]:
+        """Do so for all images ``but`` these; the tasks whose bytes are not those measured."""
         specs = [self.scales.rungs.spec(rung) for rung in range(len(self.scales.rungs))]
+        other: set[int] = set()
         wanted: dict[int, int] = {}
         for index, images in self.images.items():
+            if index in but:
+                continue
             there = self._there(self.tasks[index].entry)
             for tile, image in enumerate(images):
                 rung = int(chosen[image])
-                if rung >= 0 and (not there or there[tile].codec != specs[rung]):
+                if rung < 0:
+                    continue
+                measured = (specs[rung], self.points.bytes_at(image, rung))
+                if not there or (there[tile].codec, there[tile].bytes) != measured:
                     wanted[image] = rung
         for index, tiles in self._map(keep, dict(self._keeping(wanted, chosen)), None, "encode"):
             for image, points in zip(self.images[index], tiles, strict=True):
                 for rung, size, _ in points:
                     if size != self.points.bytes_at(image, rung):
-                        self._drop(index, Failure("CodecError", "encodes to other bytes each time"))
+                        other.add(index)
+        return other
 
     def _keeping(self, wanted: Mapping[int, int], rungs: Rungs) -> Iterator[tuple[int, Keep]]:
         """What to do for the images (keys) to be put in the store at rungs (values).
@@ -191,7 +272,7 @@ class Passes:
                 found[index] = old
         work = [(index, item) for index, item in items.items() if index not in found]
         context = self.writer if function is keep else self.scales
-        few = self.resources if len(work) > _FEW else Resources(1)
+        few = self.resources if len(work) > _NOT_WORTH_WORKERS else Resources(1)
         title = f"{verb} {self.scales.rungs.family}"
         with (
             progress(title, len(items), initial=len(found), quiet=self.quiet) as bar,
@@ -235,9 +316,9 @@ class Passes:
     # ----- the end --------------------------------------------------------------------------
 
     def all_best(self, chosen: Rungs) -> bool:
-        """Whether no image that is in the store could have less distortion."""
+        """Whether the store has images, and none of them could have less distortion."""
         if not self.points.alive.any():
-            return True
+            return False
         curves = predict(self.points, self.shape, self.scales.objective.positive)
         distortion = self.points.known(*curves)[1]
         here = chosen[self.points.alive]
@@ -248,8 +329,7 @@ class Passes:
         failures = [(self.tasks[i].entry.key, self.failures[i]) for i in sorted(self.failures)]
         for key, _ in failures:  # what was written of it before it failed
             for record in self.journal.records([key]):
-                for name in filter(None, (record.path, record.mask)):
-                    (self.destination / name).unlink(missing_ok=True)
+                remove_files(self.destination, record)
         entries = [t.entry for i, t in enumerate(self.tasks) if i not in self.failures]
         return finish_store(self.destination, state, entries, self.journal, failures)
 

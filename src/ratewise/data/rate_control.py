@@ -61,11 +61,11 @@ def spell_points(rungs: Ladder) -> str:
 
 
 def points_in_order(chosen: Iterable[str]) -> list[str]:
-    """Canonical specs of one family, by rising value of the operating point."""
-
+    """Canonical specs of one family, by rising value of the operating point, if it has one."""
     found = list(chosen)
     if len(found) < 2:
         return found
-    name, _ = specs.parse(found[0])
-    point = codecs.kind(name).range()
-    return sorted(found, key=lambda s: float(specs.parse(s)[1][point.name]) if point else 0.0)
+    point = codecs.kind(specs.parse(found[0])[0]).range()
+    if point is None:
+        return found
+    return sorted(found, key=lambda spec: float(specs.parse(spec)[1][point.name]))

@@ -14,6 +14,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -194,7 +195,10 @@ def decode_file(path: Path, spec: str) -> Image:
 
 
 def store_info(store: Store) -> dict[str, Any]:
-    """What is in a store, JSON-able: codec, counts, bytes, rate, mean PSNR, sizes, groups."""
+    """What is in a store, JSON-able: codec, counts, bytes, rate, sizes, groups, mean PSNR.
+
+    The mean is over the images that are not ``lossless``; None if there are none.
+    """
     psnrs: list[float] = []
     sizes: Counter[str] = Counter()
     groups: Counter[str] = Counter()
@@ -208,6 +212,7 @@ def store_info(store: Store) -> dict[str, Any]:
         formats[record.source_format] += 1
         points[record.codec] += 1
         masks += record.mask is not None
+    finite = [psnr for psnr in psnrs if math.isfinite(psnr)]  # of a lossless image it is not
     return {
         "path": str(store.path),
         "codec": store.codec,
@@ -219,7 +224,8 @@ def store_info(store: Store) -> dict[str, Any]:
         "bpp": store.bpp,
         "rate_control": asdict(store.state.rate_control) if store.state.rate_control else None,
         "operating_points": {spec: points[spec] for spec in points_in_order(points)},
-        "mean_psnr": sum(psnrs) / len(psnrs) if psnrs else None,
+        "mean_psnr": sum(finite) / len(finite) if finite else None,
+        "lossless": len(psnrs) - len(finite),
         "source_bytes": store.state.source_bytes,
         "source_formats": dict(formats),
         "sizes": dict(sizes),
