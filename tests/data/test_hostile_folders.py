@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image as PillowImage
 
-from ratewise.codecs.bench import find_images as find_for_bench
+from ratewise.codecs.bench_folders import find_images as find_for_bench
 from ratewise.data.compress import compress_store
 from ratewise.data.folder import FolderDataset
 from ratewise.data.listing import find_images
