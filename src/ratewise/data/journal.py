@@ -43,8 +43,8 @@ class Journal:
     def _read(self) -> None:
         self._file.seek(0)
         for line in self._file:
-            entry = _parse(line)
-            if entry is None:
+            entry = parse_line(line)
+            if entry is None or "source" not in entry:
                 break
             self._note(entry["source"], entry["size"], len(line))
         self._file.truncate(self._end)
@@ -104,15 +104,15 @@ def _line(source: str, size: int | None, records: Iterable[Record]) -> bytes:
     return json.dumps(value, separators=(",", ":")).encode() + b"\n"
 
 
-def _parse(line: bytes) -> dict[str, Any] | None:
-    """The value of a whole line, or None."""
+def parse_line(line: bytes) -> dict[str, Any] | None:
+    """The object in a line of a journal; None if a kill tore the line off, or it is none."""
     if not line.endswith(b"\n"):
         return None
     try:
         value = json.loads(line)
     except ValueError:
         return None
-    return value if isinstance(value, dict) and "source" in value else None
+    return value if isinstance(value, dict) else None
 
 
 def _lock(file: Any) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeAlias
 
+from ratewise.data.journal import parse_line
 from ratewise.data.sources import Entry
 from ratewise.files import fingerprint
 
@@ -40,7 +41,7 @@ class Measurements:
         of = fingerprint({"entries": [[entry.key, entry.size] for entry in entries]})
         self._file.seek(0)
         for number, line in enumerate(self._file):
-            value = _parse(line)
+            value = parse_line(line)
             if value is None or (number == 0 and value.get("of") != of):
                 break
             if number:
@@ -81,14 +82,3 @@ class Measurements:
         trace: TracebackType | None,
     ) -> None:
         self._file.close()
-
-
-def _parse(line: bytes) -> dict[str, Any] | None:
-    """The value of a whole line, or None."""
-    if not line.endswith(b"\n"):
-        return None
-    try:
-        value = json.loads(line)
-    except ValueError:
-        return None
-    return value if isinstance(value, dict) else None
