@@ -22,8 +22,8 @@ from typer.testing import CliRunner
 
 from ratewise import codecs
 from ratewise.cli.main import app
+from ratewise.codecs.budget_objective import BudgetObjective
 from ratewise.codecs.curves import Points
-from ratewise.codecs.objective import Objective
 from ratewise.data import compress, measurements
 from ratewise.data.budget import compress_to_budget
 from ratewise.data.compress import Job, Task, compress_store
@@ -184,7 +184,7 @@ def test_a_distortion_of_ones_own_is_what_is_made_least(
     photos: FolderSource, tmp_path: Path
 ) -> None:
     for rows in (8, 64):
-        objective = Objective(f"upper-{rows}", _Upper(rows), positive=True)
+        objective = BudgetObjective(f"upper-{rows}", _Upper(rows), positive=True)
         assert pickle.loads(pickle.dumps(objective)) == objective
         compress_to_budget(photos, tmp_path / f"{rows}", "jpeg", 20_000, objective=objective)
     upper = {}
@@ -198,7 +198,7 @@ def test_a_distortion_of_ones_own_is_what_is_made_least(
 def test_workers_get_a_distortion_that_has_no_name_here(
     photos: FolderSource, tmp_path: Path
 ) -> None:
-    own, two = Objective("own", mse, positive=True), Resources(2)
+    own, two = BudgetObjective("own", mse, positive=True), Resources(2)
     compress_to_budget(photos, tmp_path / "a", "jpeg", 20_000, objective=own, resources=two)
     compress_to_budget(photos, tmp_path / "b", "jpeg", 20_000, objective="mse")
     assert open_store(tmp_path / "a").records == open_store(tmp_path / "b").records
@@ -351,7 +351,7 @@ def test_an_image_that_fails_in_pass_2_leaves_no_file(
         return math.nan if kept and kept[-1] == "03.png" else mse(original, decoded)
 
     monkeypatch.setattr("ratewise.data.measuring.keep_image", note)
-    objective = Objective("late", fails_late, positive=True)
+    objective = BudgetObjective("late", fails_late, positive=True)
     summary = compress_to_budget(photos, tmp_path / "s", "jpeg", 20_000, objective=objective)
     assert (summary.store.failed, summary.store.images) == (1, 11)
     assert 0.98 * 20_000 <= summary.store.bytes <= 20_000

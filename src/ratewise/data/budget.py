@@ -19,8 +19,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from ratewise import codecs
+from ratewise.codecs.budget_objective import BudgetObjective, find_objective
 from ratewise.codecs.ladder import Ladder
-from ratewise.codecs.objective import Objective, find_objective
 from ratewise.data.compress import CannotWriteError, Job, StoreSummary, Task, store_summary
 from ratewise.data.destination import (
     begin_state,
@@ -62,7 +62,7 @@ def compress_to_budget(
     codec_spec: str,
     budget: int,
     *,
-    objective: str | Objective = "psnr",
+    objective: str | BudgetObjective = "psnr",
     resources: Resources = Resources(),
     quiet: bool = True,
 ) -> BudgetSummary:

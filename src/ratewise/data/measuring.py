@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from ratewise.codecs.budget_objective import BudgetObjective
 from ratewise.codecs.curves import spread
 from ratewise.codecs.ladder import Ladder
-from ratewise.codecs.objective import Objective
 from ratewise.data.compress import Job, Task, keep_image, write_file
 from ratewise.data.manifest import Record
 from ratewise.data.measurements import Point, Tiles
@@ -28,7 +28,7 @@ class Scales:
 
     source: Source
     rungs: Ladder
-    objective: Objective
+    objective: BudgetObjective
 
     def point(self, image: Image, rung: int) -> Point:
         """Encode and decode an image at a rung."""

@@ -16,7 +16,7 @@ _LEAST_MSE = 255.0**2 * 1e-10
 
 
 @dataclass(frozen=True)
-class Objective:
+class BudgetObjective:
     """A distortion that is added up over images, lower being better, and its one name.
 
     ``distortion(original, decoded)`` takes two ``uint8 (H, W, 3)`` and gives a finite number. It
@@ -47,12 +47,12 @@ def log_mse(original: Image, decoded: Image) -> float:
 
 
 OBJECTIVES = {
-    "psnr": Objective("psnr", log_mse),
-    "mse": Objective("mse", mse, positive=True),
+    "psnr": BudgetObjective("psnr", log_mse),
+    "mse": BudgetObjective("mse", mse, positive=True),
 }
 
 
-def find_objective(name: str) -> Objective:
+def find_objective(name: str) -> BudgetObjective:
     """The objective of that name; InputError if there is none."""
     if name not in OBJECTIVES:
         raise InputError(
