@@ -319,11 +319,12 @@ def _print_summary(result: BenchResult) -> None:
 
 def _print_bdrate(result: BenchResult) -> None:
     """The table of differences to the anchor; nothing where there is none."""
-    titles = {"psnr": "PSNR", "ms_ssim_db": "MS-SSIM dB"}
+    from ratewise.codecs.bdrate import METRICS
+
     rows = [
         [
             str(row["codec"]),
-            titles[row["metric"]],
+            METRICS[row["metric"]],
             *(
                 "-" if value != value else f"{value:+.{digits}f}"
                 for value, digits in ((row["bd_rate_percent"], 1), (row["bd_quality_db"], 2))

@@ -44,7 +44,8 @@ COLUMNS = (
 ``quality_high`` that both curves reach, ``bd_quality_db`` over the rates ``bpp_low`` to
 ``bpp_high``; ``images`` is the number of images behind the curves."""
 
-METRICS = ("psnr", "ms_ssim_db")
+METRICS = {"psnr": "PSNR", "ms_ssim_db": "MS-SSIM"}
+"""The metrics of a comparison, columns of a bench, and how people call them; both in dB."""
 
 _NOTHING = {
     "psnr": "no image has a finite PSNR at all operating points: some are lossless",

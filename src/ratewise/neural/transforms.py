@@ -20,10 +20,7 @@ elsewhere.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 import torch
@@ -34,6 +31,7 @@ from torch.nn import functional as F
 from ratewise.errors import CodecError, InputError
 from ratewise.neural.layers import Gdn
 from ratewise.neural.models import CompressionModel
+from ratewise.neural.strips import Given, Layer, Source, Stage
 from ratewise.training.device import resolve_device, resolve_precision
 
 STRIDE = 16
@@ -132,19 +130,19 @@ class Transforms:
         return pictures
 
     def _analysis(self, pixels: Tensor) -> Tensor:
-        source: _Source = _Given(pixels, self.dtype)
+        source: Source = Given(pixels, self.dtype)
         for pair in (self._g_a[:2], self._g_a[2:]):
-            first = _Stage(source, pair[0])
-            second = _Stage(first, pair[1])
-            source = _Given(self._all_rows(second, first.row_bytes * 2), self.dtype)
+            first = Stage(source, pair[0])
+            second = Stage(first, pair[1])
+            source = Given(self._all_rows(second, first.row_bytes * 2), self.dtype)
         return source.take(0, source.height)
 
     def _synthesis(self, y_hat: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """uint8 ``(N, 16 h, 16 w, 3)``, and the extremes of what was rounded to it."""
-        first = _Stage(_Given(y_hat, self.dtype), self._g_s[0])
-        second = _Stage(first, self._g_s[1])
-        quarter = _Given(self._all_rows(second, second.row_bytes), self.dtype)
-        half = _Stage(quarter, self._g_s[2])
+        first = Stage(Given(y_hat, self.dtype), self._g_s[0])
+        second = Stage(first, self._g_s[1])
+        quarter = Given(self._all_rows(second, second.row_bytes), self.dtype)
+        half = Stage(quarter, self._g_s[2])
         n, width = half.shape[0], 2 * half.shape[1]
         pictures = y_hat.new_empty((n, 2 * half.height, width, 3), dtype=torch.uint8)
         extremes: list[Tensor] = []
@@ -160,7 +158,7 @@ class Transforms:
         seen = torch.stack(extremes)
         return pictures, seen.min(), seen.max()
 
-    def _all_rows(self, stage: _Stage, row_bytes: int) -> Tensor:
+    def _all_rows(self, stage: Stage, row_bytes: int) -> Tensor:
         """The whole output of ``stage``, ``(N, H, W, C)``, computed in strips."""
         out = torch.empty(
             (stage.shape[0], stage.height, *stage.shape[1:]), dtype=self.dtype, device=self.device
@@ -212,125 +210,20 @@ class Transforms:
         tensor = tensor.detach().to(self.device, self.dtype, copy=True)
         return tensor.contiguous(memory_format=torch.channels_last) if tensor.ndim == 4 else tensor
 
-    def _layer(self, layer: nn.Module, gdn: nn.Module | None, scale: float = 1.0) -> _Layer:
+    def _layer(self, layer: nn.Module, gdn: nn.Module | None, scale: float = 1.0) -> Layer:
         assert isinstance(layer, nn.Conv2d | nn.ConvTranspose2d)
         beta = gamma = None
         if isinstance(gdn, Gdn):
             beta, gamma = gdn.constants()
             beta, gamma = self._cast(beta), self._cast(gamma[:, :, None, None])
         up = isinstance(layer, nn.ConvTranspose2d)
-        return _Layer(self._cast(layer.weight * scale), self._cast(layer.bias), beta, gamma, up)
+        return Layer(self._cast(layer.weight * scale), self._cast(layer.bias), beta, gamma, up)
 
     def _last_layer(self, layer: nn.Module) -> tuple[Tensor, Tensor]:
         assert isinstance(layer, nn.ConvTranspose2d)
         assert layer.bias is not None
         weight = as_convolution(layer.weight.detach() * 255)
         return self._cast(weight), layer.bias.detach().float().to(self.device).repeat(4) * 255
-
-
-@dataclass(frozen=True)
-class _Layer:
-    """A strided convolution ``down`` or ``up`` by 2, and the GDN (or, upwards, IGDN) after it."""
-
-    weight: Tensor
-    bias: Tensor
-    beta: Tensor | None
-    gamma: Tensor | None
-    up: bool
-
-    @property
-    def width(self) -> int:
-        return self.weight.shape[1 if self.up else 0]
-
-    def run(self, source: _Source, a: int, b: int, out: Tensor) -> None:
-        """Rows ``a`` to ``b`` of the output, into ``out`` ``(N, b - a, W, C)``; ``a`` even if up.
-
-        An output row of the transposed convolution at 2i - 2 + k has input row i under row k of
-        the kernel, so two rows need their own input row and one on each side.
-        """
-        if self.up:
-            odd = (b - a) % 2
-            x = source.take(a // 2 - 1, (b + odd) // 2 + 1).permute(0, 3, 1, 2)
-            x = F.conv_transpose2d(x, self.weight, self.bias, 2, (4, 2), (1 - odd, 1))
-        else:
-            x = source.take(2 * a - 2, 2 * b + 1).permute(0, 3, 1, 2)
-            x = F.conv2d(x, self.weight, self.bias, 2, (0, 2))
-        out = out.permute(0, 3, 1, 2)
-        if self.gamma is None:
-            out.copy_(x)
-            return
-        norm = F.conv2d(x * x, self.gamma, self.beta)
-        torch.mul(x, norm.sqrt_() if self.up else norm.rsqrt_(), out=out)
-
-
-class _Source(Protocol):
-    """Rows of a tensor ``(N, height, *shape[1:])``, where ``shape`` is ``(N, W, C)``."""
-
-    height: int
-    shape: tuple[int, int, int]
-
-    def take(self, first: int, end: int) -> Tensor:
-        """Rows ``first`` to ``end``, zeros where the tensor has none; each call begins later."""
-
-
-class _Given:
-    """Rows of a tensor that is there."""
-
-    def __init__(self, tensor: Tensor, dtype: torch.dtype) -> None:
-        n, self.height, width, depth = tensor.shape
-        self.shape = (n, width, depth)
-        self._tensor, self._dtype = tensor, dtype
-
-    def take(self, first: int, end: int) -> Tensor:
-        inside = self._tensor[:, max(first, 0) : min(end, self.height)]
-        if inside.shape[1] == end - first:
-            return inside.to(self._dtype)
-        n, width, depth = self.shape
-        rows = inside.new_zeros((n, end - first, width, depth), dtype=self._dtype)
-        start = max(-first, 0)
-        rows[:, start : start + inside.shape[1]] = inside
-        return rows
-
-
-class _Stage:
-    """Rows of a layer's output, computed as they are asked for; the last ones are kept."""
-
-    def __init__(self, source: _Source, layer: _Layer) -> None:
-        n, width, _ = source.shape
-        self._source, self._layer = source, layer
-        self.height = source.height * 2 if layer.up else math.ceil(source.height / 2)
-        self.shape = (n, width * 2 if layer.up else math.ceil(width / 2), layer.width)
-        self._kept: Tensor | None = None
-        self._start = self._end = 0
-
-    @property
-    def row_bytes(self) -> int:
-        return math.prod(self.shape) * self._layer.weight.element_size()
-
-    def compute(self, a: int, b: int, out: Tensor) -> None:
-        """Rows ``a`` to ``b`` into ``out``, without keeping any."""
-        self._layer.run(self._source, a, b, out)
-
-    def take(self, first: int, end: int) -> Tensor:
-        # Rows of a transposed convolution come in pairs
-        full = end + end % 2 if self._layer.up else end
-        n, width, depth = self.shape
-        weight = self._layer.weight
-        rows = torch.empty(
-            (n, full - first, width, depth), dtype=weight.dtype, device=weight.device
-        )
-        begin = max(first, 0)
-        if begin > first:
-            rows[:, : begin - first] = 0
-        if self._kept is not None and self._end > begin:
-            rows[:, begin - first : self._end - first] = self._kept[:, begin - self._start :]
-            begin = self._end
-        stop = max(min(full, self.height), begin)
-        if stop > begin:
-            self.compute(begin, stop, rows[:, begin - first : stop - first])
-        rows[:, stop - first :] = 0
-        self._kept, self._start, self._end = rows[:, : stop - first], first, stop
-        return rows[:, : end - first]
 
 
 def as_convolution(weight: Tensor) -> Tensor:

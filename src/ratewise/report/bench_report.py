@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
     from ratewise.codecs.bench import BenchResult
 
-_METRICS = {"psnr": "PSNR", "ms_ssim_db": "MS-SSIM"}
 _TIMES = (
     ("encode_ms_per_mp", "encode: CPU ms per megapixel"),
     ("decode_ms_per_mp", "decode: CPU ms per megapixel"),
@@ -138,7 +137,7 @@ def _notes(table: pd.DataFrame) -> list[str]:
     """The notes as items of a list; one that holds for every metric is said once."""
     notes = []
     for (name, note), rows in table[table["note"] != ""].groupby(["codec", "note"], sort=False):
-        metrics = [_METRICS[metric] for metric in rows["metric"]]
+        metrics = [METRICS[metric] for metric in rows["metric"]]
         whose = name if len(metrics) == len(METRICS) else f"{name}, {metrics[0]}"
         notes.append(element("li", f"{whose}: {note}"))
     return notes

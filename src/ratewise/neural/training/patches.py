@@ -17,6 +17,13 @@ from ratewise.images import Image
 class Photographs(Protocol):
     """Images to train on. Small and picklable: workers load."""
 
+    @property
+    def repeats(self) -> Sequence[int]:
+        """How often an epoch visits each image."""
+
+    def fingerprint(self) -> str:
+        """Equal for equal images."""
+
     def __len__(self) -> int:
         """How many there are."""
 

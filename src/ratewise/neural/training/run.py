@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -15,25 +15,13 @@ from ratewise.images import Image
 from ratewise.neural.compressai import load_compressai
 from ratewise.neural.models import Architecture, CompressionModel
 from ratewise.neural.training.objective import CALIBRATION, RateDistortion
-from ratewise.neural.training.patches import PatchSource
-from ratewise.neural.training.patches import Photographs as Loadable
+from ratewise.neural.training.patches import PatchSource, Photographs
 from ratewise.neural.training.settings import CodecTrainingSettings, PhaseSettings
 from ratewise.neural.weights import FORMAT, pack
 from ratewise.training.loop import fit
 from ratewise.training.seeding import Purpose, generator, torch_seed
 from ratewise.training.settings import TrainingSettings
 from ratewise.training.weights import apply_weights, load_weights, save_weights
-
-
-class Photographs(Loadable, Protocol):
-    """Images, how often an epoch visits each, and what they are."""
-
-    @property
-    def repeats(self) -> Sequence[int]:
-        """One number per image."""
-
-    def fingerprint(self) -> str:
-        """Equal for equal images."""
 
 
 def train_codecs(
