@@ -18,7 +18,7 @@ def _run(*arguments: object) -> Result:
 
 def test_every_data_set_is_listed() -> None:
     names = [entry["name"] for entry in json.loads(_run("list", "--json").stdout)]
-    assert names == ["camvid", "cityscapes", "folder", "streets"]
+    assert names == ["camvid", "cityscapes", "inria", "semantic_drone", "folder", "streets"]
     assert "streets" in _run("list").stdout
 
 

@@ -23,7 +23,7 @@ from typer.testing import CliRunner
 from ratewise import codecs
 from ratewise.cli.main import app
 from ratewise.codecs.budget_objective import BudgetObjective
-from ratewise.codecs.curves import Points
+from ratewise.codecs.points import Points
 from ratewise.data import compress, measurements
 from ratewise.data.budget import compress_to_budget
 from ratewise.data.compress import Job, Task, compress_store

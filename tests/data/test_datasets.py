@@ -12,8 +12,10 @@ import pytest
 from PIL import Image as PillowImage
 
 from ratewise.data.classes import Classes, default_colours
+from ratewise.data.compress import compress_store
 from ratewise.data.dataset import Dataset, check_splits, inspect_split
 from ratewise.data.datasets import dataset_settings, open_dataset
+from ratewise.data.sources import DatasetSource
 from ratewise.errors import InputError
 
 
@@ -68,7 +70,7 @@ def test_cityscapes_label_ids_become_train_ids(tmp_path: Path) -> None:
             _save(tmp_path / f"{kind}/{name}_{kind}_labelIds.png", labels)
             _save(tmp_path / f"{kind}/{name}_{kind}_color.png", labels)
     cityscapes = _open(tmp_path, name="cityscapes", root=".")
-    assert cityscapes.splits == ("train", "test", "train_extra")
+    assert cityscapes.splits == ("train", "test", "train_extra", "unlabelled")
     (item,) = cityscapes.items("train")
     assert item.group == "ulm"
     assert item.mask == "gtFine/train/ulm/ulm_000001_000019_gtFine_labelIds.png"
@@ -85,6 +87,63 @@ def test_cityscapes_label_ids_become_train_ids(tmp_path: Path) -> None:
     categories = [members for name, members in classes.groups.items() if name != "small objects"]
     assert sorted(sum(categories, ())) == sorted(classes.names)
     assert len(categories) == 7
+
+
+def test_unlabelled_images_of_cityscapes_are_spread_over_the_cities(tmp_path: Path) -> None:
+    for city, count in (("augsburg", 9), ("bayreuth", 2), ("troisdorf", 6)):
+        for frame in range(count):
+            # Frame 73 of troisdorf is published black; here it is its fourth.
+            number = 73 if (city, frame) == ("troisdorf", 3) else 70 + frame
+            number += 10 * (city == "troisdorf" and frame > 3)
+            name = f"train_extra/{city}/{city}_000000_{number:06d}"
+            _save(tmp_path / f"leftImg8bit/{name}_leftImg8bit.png", IMAGE)
+            _save(tmp_path / f"gtCoarse/{name}_gtCoarse_labelIds.png", IMAGE[..., 0])
+
+    def chosen(count: int) -> list[str]:
+        cityscapes = _open(tmp_path, name="cityscapes", root=".", unlabelled=count)
+        items = cityscapes.items("unlabelled")
+        assert {item.mask for item in items} == {None}
+        assert [item.key for item in items] == sorted(item.key for item in items)
+        return [item.key for item in items]
+
+    def cities(keys: list[str]) -> dict[str, int]:
+        return Counter(key.split("/")[2] for key in keys)
+
+    assert cities(chosen(3)) == {"augsburg": 1, "bayreuth": 1, "troisdorf": 1}
+    assert cities(chosen(8)) == {"augsburg": 3, "bayreuth": 2, "troisdorf": 3}
+    assert cities(chosen(2000)) == {"augsburg": 9, "bayreuth": 2, "troisdorf": 5}
+    assert not any(key.endswith("troisdorf_000000_000073_leftImg8bit.png") for key in chosen(2000))
+    for count in range(1, 16):  # more keep those of fewer
+        assert set(chosen(count)) < set(chosen(count + 1))
+    frames = [int(key.split("_")[-2]) - 70 for key in chosen(8) if "augsburg" in key]
+    assert frames == [0, 4, 8]  # of 0 to 8
+    assert _open(tmp_path, name="cityscapes", root=".").items("train_extra")[0].mask is not None
+
+
+def test_a_plain_folder_of_images_is_one_split_without_masks(tmp_path: Path) -> None:
+    for name in ("drive1/2.png", "drive2/1.png", "3.png"):
+        _save(tmp_path / name, IMAGE)
+    folder = _open(tmp_path, name="folder", root=".")
+    assert folder.splits == ("all",)
+    items = folder.items("all")
+    assert [(i.key, i.mask, i.group) for i in items] == [
+        ("3.png", None, ""),
+        ("drive1/2.png", None, "drive1"),
+        ("drive2/1.png", None, "drive2"),
+    ]
+    assert folder.classes is None
+    found = inspect_split(folder, "all")
+    assert (found.images, found.masks, found.problems) == (3, 0, [])
+    source = DatasetSource(folder, "all")
+    store = compress_store(source, tmp_path.parent / f"{tmp_path.name}-store", "png")
+    assert (store.images, store.failed) == (3, 0)
+
+
+def test_masks_without_a_folder_of_images_are_an_error(tmp_path: Path) -> None:
+    _save(tmp_path / "masks/1.png", IMAGE[..., 0])
+    (tmp_path / "classes.yaml").write_text("names: [sky]")
+    with pytest.raises(InputError, match="images: no such folder"):
+        _open(tmp_path, name="folder", root=".")
 
 
 def test_a_folder_with_a_class_list(tmp_path: Path) -> None:

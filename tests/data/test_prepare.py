@@ -7,7 +7,7 @@ import pytest
 from PIL import Image as PillowImage
 from torchvision.transforms.functional import center_crop, resize
 
-from ratewise.data.prepare import PrepareSettings, prepare
+from ratewise.data.prepare import PrepareSettings, prepare, prepare_fingerprint
 from ratewise.errors import ImageError, InputError
 from ratewise.validation import validate
 
@@ -51,6 +51,47 @@ def test_tiles_cover_the_image_and_score_each_pixel_once() -> None:
     histogram = sum(np.bincount(mask.ravel(), minlength=256) for _, _, mask in tiles)  # type: ignore[union-attr]
     assert histogram[:9].tolist() == np.bincount(MASK.ravel(), minlength=9).tolist()
     np.testing.assert_array_equal(tiles[-1][1], IMAGE[-16:, -24:])
+
+
+@pytest.mark.parametrize("grid", [(3, 3), (4, 5), (7, 3), (38, 22)])
+def test_a_grid_spreads_tiles_from_edge_to_edge(grid: tuple[int, int]) -> None:
+    tiles = prepare(IMAGE, MASK, PrepareSettings(tile=(24, 16), grid=grid))
+    columns, rows = grid
+    names = [f"_r{r}_c{c}" for r in range(rows) for c in range(columns)]
+    assert [suffix for suffix, _, _ in tiles] == names
+    np.testing.assert_array_equal(tiles[0][1], IMAGE[:16, :24])
+    np.testing.assert_array_equal(tiles[-1][1], IMAGE[-16:, -24:])
+    # 61 - 24 = 37 and 37 - 16 = 21 pixels to spread over the steps.
+    left, top = 37 // (columns - 1), 21 // (rows - 1)
+    np.testing.assert_array_equal(tiles[1][1], IMAGE[:16, left : left + 24])
+    np.testing.assert_array_equal(tiles[columns][1], IMAGE[top : top + 16, :24])
+    histogram = sum(np.bincount(mask.ravel(), minlength=256) for _, _, mask in tiles)  # type: ignore[union-attr]
+    assert histogram[:9].tolist() == np.bincount(MASK.ravel(), minlength=9).tolist()
+
+
+@pytest.mark.parametrize(
+    ("grid", "message"),
+    [
+        ((2, 3), "2 tiles of 24 pixels do not cover 61 pixels"),
+        ((39, 3), "39 tiles of 24 pixels cannot all differ in 61 pixels"),
+    ],
+)
+def test_a_grid_that_does_not_fit_is_refused(grid: tuple[int, int], message: str) -> None:
+    with pytest.raises(ImageError, match=message):
+        prepare(IMAGE, MASK, PrepareSettings(tile=(24, 16), grid=grid))
+    known = {"resize": [61, 37], "tile": [24, 16], "grid": list(grid)}
+    with pytest.raises(InputError, match=message):
+        validate(PrepareSettings, known, "study.yaml")
+
+
+def test_a_grid_needs_the_size_of_its_tiles() -> None:
+    with pytest.raises(InputError, match="'grid' needs 'tile'"):
+        validate(PrepareSettings, {"grid": [2, 2]}, "study.yaml")
+
+
+def test_settings_without_a_grid_keep_their_fingerprint() -> None:
+    settings = PrepareSettings(resize=(30, 20), tile=(12, 8))
+    assert prepare_fingerprint(settings) == {"version": 1, "resize": [30, 20], "tile": [12, 8]}
 
 
 @pytest.mark.parametrize("key", ["crop", "tile"])

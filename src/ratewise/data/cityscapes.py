@@ -8,11 +8,18 @@
 
 The masks of the test split are published empty, so its images have none here. An image's group is
 its city.
+
+``unlabelled`` is a part of ``train_extra`` without its masks, for a codec and a restorer, as in
+"Distributed learning with compressed images" (section V-A), which takes 2,000 of the 20,000 images
+and does not say which. Here every city gives as many, spread evenly over its drive.
 """
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain, zip_longest
 from typing import Any
 
 import numpy as np
@@ -75,11 +82,16 @@ _READ = Labels(_TABLE, _KNOWN)
 _IMAGE_END = "_leftImg8bit"
 _ANNOTATIONS = {"train": "gtFine", "val": "gtFine", "train_extra": "gtCoarse"}
 
+_BLACK = "troisdorf/troisdorf_000000_000073_leftImg8bit.png"
+"""Published as one black frame: nothing to learn a codec or a restorer from."""
+
 
 @dataclass(frozen=True)
 class Cityscapes(OnDisk):
     """The data set in the folder ``root``."""
 
+    unlabelled: int = 2000
+    """How many images split ``unlabelled`` has at most."""
     name: str = "cityscapes"
     classes: Classes = CLASSES
 
@@ -89,23 +101,23 @@ class Cityscapes(OnDisk):
 
     @property
     def splits(self) -> tuple[str, ...]:
-        """Those of train, val, test and train_extra that are there."""
+        """Those of train, val, test and train_extra that are there; unlabelled with the last."""
         there = subfolders(self.root / "leftImg8bit")
-        return tuple(s for s in ("train", "val", "test", "train_extra") if s in there)
+        splits = tuple(s for s in ("train", "val", "test", "train_extra") if s in there)
+        return (*splits, "unlabelled") if "train_extra" in splits else splits
 
     def items(self, split: str) -> list[Item]:
         """The images of a split; one whose label ids are not there has no mask."""
         if split not in self.splits:
             raise unknown_split(self, split)
+        if split == "unlabelled":
+            return self._unlabelled()
         kind = _ANNOTATIONS.get(split)
         masks = self.root / kind / split if kind else None
         there = set(find_images(masks)) if masks and masks.is_dir() else set()
         items = []
-        for name in find_images(self.root / "leftImg8bit" / split):
-            stem = name.removesuffix(".png")
-            if stem == name or not stem.endswith(_IMAGE_END):
-                continue
-            mask = f"{stem.removesuffix(_IMAGE_END)}_{kind}_labelIds.png"
+        for name in self._names(split):
+            mask = f"{name.removesuffix(f'{_IMAGE_END}.png')}_{kind}_labelIds.png"
             items.append(
                 Item(
                     key=f"leftImg8bit/{split}/{name}",
@@ -115,6 +127,23 @@ class Cityscapes(OnDisk):
             )
         return items
 
+    def _names(self, split: str) -> list[str]:
+        names = find_images(self.root / "leftImg8bit" / split)
+        return [name for name in names if name.endswith(f"{_IMAGE_END}.png")]
+
+    def _unlabelled(self) -> list[Item]:
+        """One image of each city in turn until there are enough; more keep those of fewer."""
+        cities: dict[str, list[str]] = defaultdict(list)
+        for name in self._names("train_extra"):
+            if name != _BLACK:
+                cities[name.split("/")[0]].append(name)
+        turns = zip_longest(*(_spread(names) for names in cities.values()))
+        taken = [name for name in chain.from_iterable(turns) if name is not None]
+        return [
+            Item(f"leftImg8bit/train_extra/{name}", None, name.split("/")[0])
+            for name in sorted(taken[: self.unlabelled])
+        ]
+
     def labels(self) -> Labels:
         """Train ids of the label ids; the other labels are ignored."""
         return _READ
@@ -122,3 +151,13 @@ class Cityscapes(OnDisk):
     def fingerprint(self) -> dict[str, Any]:
         """The name; the files decide the rest."""
         return {"name": self.name}
+
+
+def _spread(names: Sequence[str]) -> list[str]:
+    """``names`` in an order whose every beginning is spread evenly over them.
+
+    Places in order of their reversed bits (van der Corput's sequence): 0, 4, 2, 6, 1, 5, 3, 7.
+    """
+    bits = max(1, (len(names) - 1).bit_length())
+    places = sorted(range(len(names)), key=lambda place: f"{place:0{bits}b}"[::-1])
+    return [names[place] for place in places]

@@ -27,6 +27,29 @@ class CityscapesSettings(Settings):
 
     name: Literal["cityscapes"]
     root: str | None = Field(None, description="Folder with leftImg8bit and gtFine.")
+    unlabelled: int = Field(
+        2000, ge=1, le=20_000, description="Images in split unlabelled at most."
+    )
+
+
+class InriaSettings(Settings):
+    """INRIA Aerial Image Labeling as published: buildings in orthophotos of cities."""
+
+    name: Literal["inria"]
+    root: str | None = Field(None, description="Folder with train/images, train/gt, test/images.")
+    test_city: Literal["austin", "chicago", "kitsap", "tyrol-w", "vienna"] = Field(
+        "chicago", description="The labelled city that is split val; the others are train."
+    )
+
+
+class SemanticDroneSettings(Settings):
+    """Semantic Drone Dataset (TU Graz) as published, or as mirrored with class ids."""
+
+    name: Literal["semantic_drone"]
+    root: str | None = Field(
+        None,
+        description="Folder with training_set, or with original_images and label_images_semantic.",
+    )
 
 
 class FolderSettings(Settings):
@@ -34,7 +57,11 @@ class FolderSettings(Settings):
 
     name: Literal["folder"]
     root: str = Field(description="Folder that the other paths start from.")
-    images: str = Field("images", description="Folder of the images, in the root.")
+    images: str | None = Field(
+        None,
+        description="Folder of the images, in the root; 'images' is taken if it is there, else "
+        "the root itself.",
+    )
     masks: str | None = Field(
         None, description="Folder of the masks, in the root; 'masks' is taken if it is there."
     )
@@ -57,6 +84,8 @@ class StreetsSettings(Settings):
 _MODELS: dict[str, type[Settings]] = {
     "camvid": CamVidSettings,
     "cityscapes": CityscapesSettings,
+    "inria": InriaSettings,
+    "semantic_drone": SemanticDroneSettings,
     "folder": FolderSettings,
     "streets": StreetsSettings,
 }
@@ -84,7 +113,12 @@ def _explain_keys(value: Any) -> Any:
 
 DatasetSettings = Annotated[
     Annotated[
-        CamVidSettings | CityscapesSettings | FolderSettings | StreetsSettings,
+        CamVidSettings
+        | CityscapesSettings
+        | InriaSettings
+        | SemanticDroneSettings
+        | FolderSettings
+        | StreetsSettings,
         Field(discriminator="name"),
     ],
     BeforeValidator(_explain_keys),
@@ -138,18 +172,29 @@ def open_dataset(settings: DatasetSettings, base: Path) -> Dataset:
     if isinstance(settings, CityscapesSettings):
         from ratewise.data.cityscapes import Cityscapes
 
-        return Cityscapes(root)
+        return Cityscapes(root, unlabelled=settings.unlabelled)
+    if isinstance(settings, InriaSettings):
+        from ratewise.data.inria import Inria, find_root
+
+        return Inria(find_root(root), test_city=settings.test_city)
+    if isinstance(settings, SemanticDroneSettings):
+        from ratewise.data.semantic_drone import SemanticDrone, find_layout
+
+        return SemanticDrone(*find_layout(root))
     return _open_folder(settings, root)
 
 
 def _open_folder(settings: FolderSettings, root: Path) -> Dataset:
     from ratewise.data.folder import FolderDataset, read_class_list
 
-    masks = settings.masks
+    images, masks = settings.images, settings.masks
     if masks is None and (root / "masks").is_dir():
         masks = "masks"
+    if images is None:
+        # Beside masks, the folder of the images is missing; a folder of images is just that.
+        images = "images" if masks is not None or (root / "images").is_dir() else "."
     listed = read_class_list(root / settings.classes) if masks is not None else None
-    return FolderDataset(root, settings.images, masks, settings.mask_ending, listed)
+    return FolderDataset(root, images, masks, settings.mask_ending, listed)
 
 
 def _find_root(root: str, base: Path) -> Path:

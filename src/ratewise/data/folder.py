@@ -3,7 +3,7 @@
 ::
 
     ROOT/
-      images/**            images in any tree
+      images/**            images in any tree; without this folder, those in ROOT itself
       masks/**             the mask of images/a/b.jpg is masks/a/b.png, grey or palette
       classes.yaml         the class list; needed where there are masks
       splits/train.txt     optional: one image per line, relative to images/
@@ -22,7 +22,7 @@ A class list::
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Annotated, Any
 
 import numpy as np
@@ -126,7 +126,7 @@ class FolderDataset(OnDisk):
             group = str(Path(name).parent)
             items.append(
                 Item(
-                    key=f"{self.images}/{name}",
+                    key=str(PurePosixPath(self.images, name)),  # "." leaves no "./"
                     mask=f"{self.masks}/{mask}" if self.masks else None,
                     group="" if group == "." else group,
                 )
