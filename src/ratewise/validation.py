@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
-from typing import Any, TypeVar
+from types import UnionType
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -34,11 +35,11 @@ def validate(model: type[M], value: Any, where: str) -> M:
 def explain(error: ValidationError, model: type[BaseModel], where: str) -> str:
     """One sentence for the first problem in ``error``: the key, the value, what is allowed."""
     first = error.errors()[0]
-    path = [str(part) for part in first["loc"]]
+    path = _walk(model, [str(part) for part in first["loc"]])[0]
     key = ".".join(path) or "the top level"
     kind, value = first["type"], first.get("input")
     if kind == "extra_forbidden":
-        allowed = _keys(model, path[:-1])
+        allowed = _keys(model, [str(part) for part in first["loc"]][:-1])
         return (
             f"{where}: unknown key {key!r}{suggestion(path[-1], allowed)} "
             f"(allowed: {', '.join(allowed) or 'none'})"
@@ -59,10 +60,41 @@ def suggestion(word: str, allowed: Iterable[str]) -> str:
 
 def _keys(model: type[BaseModel], path: list[str]) -> list[str]:
     """The keys allowed at ``path`` inside ``model``, as far as the annotations tell."""
+    inside = _walk(model, path)[1]
+    return sorted(inside.model_fields) if inside else []
+
+
+def _walk(model: type[BaseModel], path: list[str]) -> tuple[list[str], type[BaseModel] | None]:
+    """``path`` without the tags that pydantic puts in for the members of a union, and the model
+    that it leads to, if the annotations tell."""
+    keys: list[str] = []
+    here: type[BaseModel] | None = model
+    members: list[type[BaseModel]] = []
     for part in path:
-        field = model.model_fields.get(part)
-        annotation = field.annotation if field else None
-        if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
-            return []
-        model = annotation
-    return sorted(model.model_fields)
+        if members:  # this part is a union's tag, which names one of its members
+            here = next((m for m in members if _has_tag(m, part)), members[0])
+            members = []
+            continue
+        keys.append(part)
+        field = here.model_fields.get(part) if here else None
+        models = _models(field.annotation) if field else []
+        here = models[0] if len(models) == 1 else None
+        members = models if len(models) > 1 else []
+    return keys, here
+
+
+def _has_tag(model: type[BaseModel], tag: str) -> bool:
+    """Whether a member of a union is the one that pydantic calls ``tag``: by a literal field."""
+    literals = (field.annotation for field in model.model_fields.values())
+    return any(get_origin(a) is Literal and tag in get_args(a) for a in literals)
+
+
+def _models(annotation: Any) -> list[type[BaseModel]]:
+    """The settings models of an annotation: itself, or the members of a union."""
+    if get_origin(annotation) is Annotated:
+        return _models(get_args(annotation)[0])
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    if get_origin(annotation) in (Union, UnionType):
+        return [model for member in get_args(annotation) for model in _models(member)]
+    return []

@@ -23,7 +23,8 @@ from ratewise.tasks.segmentation import (
     initial_model,
     segmentation_loss,
 )
-from ratewise.tasks.segmentation_settings import Normalisation, SegmentationSettings
+from ratewise.tasks.segmentation_settings import SegmentationSettings
+from ratewise.training.normalisation import Normalisation
 
 
 def _settings(**values: Any) -> SegmentationSettings:

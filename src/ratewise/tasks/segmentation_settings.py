@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, PositiveFloat, field_validator
 
+from ratewise.training.normalisation import Normalisation
 from ratewise.training.settings import OptimiserSettings, ScheduleSettings, TrainingSettings
 from ratewise.validation import Settings, suggestion
 
@@ -28,21 +29,7 @@ ARCHITECTURES = (
 STRIDED = ("DeepLabV3", "DeepLabV3Plus", "PAN")
 """The architectures whose encoder takes an output stride."""
 
-Triple = tuple[float, float, float]
-PositiveTriple = tuple[PositiveFloat, PositiveFloat, PositiveFloat]
 ClassWeights = Literal["median_frequency", "sqrt_median_frequency"] | list[PositiveFloat] | None
-
-
-class Normalisation(Settings):
-    """What the network sees of RGB in 0 to 1: ``(x - mean) / std``, per colour."""
-
-    mean: Triple = (0.485, 0.456, 0.406)
-    std: PositiveTriple = (0.229, 0.224, 0.225)
-
-    @field_validator("mean", "std", mode="before")
-    @classmethod
-    def _one_for_all(cls, value: Any) -> Any:
-        return (value,) * 3 if isinstance(value, (int, float)) else value
 
 
 class AugmentationSettings(Settings):

@@ -6,16 +6,19 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-from ratewise.training.settings import ScheduleSettings
+from ratewise.training.settings import ScheduleSettings, StepSchedule
 
 Direction = Literal["min", "max"]
 
 
-def lr_factor(schedule: ScheduleSettings, step: int, steps: int) -> float:
+def lr_factor(schedule: ScheduleSettings | StepSchedule, step: int, steps: int) -> float:
     """The factor on the learning rate in step ``step`` of ``steps`` (counted from 0).
 
     A plateau's factor depends on validation, not on the step: it is 1 here, see :class:`Plateau`.
     """
+    if isinstance(schedule, StepSchedule):
+        passed = sum(step >= milestone for milestone in schedule.milestones)
+        return float(schedule.factor**passed)
     if schedule.kind == "plateau":
         return 1.0
     if schedule.kind == "one_cycle":

@@ -7,7 +7,16 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, NonNegativeFloat, PositiveFloat, model_validator
+from pydantic import (
+    BeforeValidator,
+    Discriminator,
+    Field,
+    NonNegativeFloat,
+    PositiveFloat,
+    Tag,
+    field_validator,
+    model_validator,
+)
 
 from ratewise.validation import Settings
 
@@ -85,7 +94,31 @@ def _by_name(value: Any) -> Any:
     return {"kind": value} if isinstance(value, str) else value
 
 
-Schedule = Annotated[ScheduleSettings, BeforeValidator(_by_name)]
+class StepSchedule(Settings):
+    """The learning rate times ``factor`` after each of ``milestones``, in steps of the run."""
+
+    kind: Literal["steps"] = "steps"
+    milestones: tuple[Annotated[int, Field(ge=1)], ...] = Field(min_length=1)
+    factor: float = Field(default=0.1, gt=0, lt=1)
+
+    @field_validator("milestones")
+    @classmethod
+    def _rising(cls, value: tuple[int, ...]) -> tuple[int, ...]:
+        if list(value) != sorted(set(value)):
+            raise ValueError("must rise")
+        return value
+
+
+def _kind(value: Any) -> str:
+    kind = value.get("kind") if isinstance(value, dict) else getattr(value, "kind", None)
+    return "steps" if kind == "steps" else "other"
+
+
+Schedule = Annotated[
+    Annotated[ScheduleSettings, Tag("other")] | Annotated[StepSchedule, Tag("steps")],
+    Discriminator(_kind),
+    BeforeValidator(_by_name),
+]
 
 
 class OptimiserSettings(Settings):
