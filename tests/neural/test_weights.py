@@ -52,7 +52,25 @@ def test_packing_twice_gives_the_same_model_and_half_another(
     assert load(tmp_path / "one.safetensors").header == {"note": "a"}
 
 
-def test_every_number_is_in_the_fingerprint(packed: Callable[[Kind], PackedModel]) -> None:
+def test_the_priors_density_is_kept_to_train_on_and_changes_no_stream(
+    network: Callable[..., CompressionModel], texture: Callable[..., Image], tmp_path: Path
+) -> None:
+    trained = network("msh", 4, 6)
+    model = pack(trained, [texture(0, 64, 64)])
+    model.save(tmp_path / "a.safetensors")
+    loaded = load(tmp_path / "a.safetensors")
+    wanted = {k: v for k, v in trained.state_dict().items() if k.startswith("prior.")}
+    assert wanted.keys() == loaded.density.keys()
+    assert "prior.matrices.0" in wanted
+    assert all(torch.equal(value, loaded.density[key]) for key, value in wanted.items())
+    without = replace(model, density={})
+    without.save(tmp_path / "b.safetensors")
+    assert load(tmp_path / "b.safetensors").fingerprint == loaded.fingerprint
+
+
+def test_every_number_that_is_coded_with_is_in_the_fingerprint(
+    packed: Callable[[Kind], PackedModel],
+) -> None:
     model = packed("msh")
     layers = list(model.layers)
     steps = layers[1].steps.clone()

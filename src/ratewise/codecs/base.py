@@ -56,6 +56,10 @@ class Codec(Protocol):
     def operating_point(self) -> OperatingPoint | None:
         """The setting that trades rate for quality; None for a codec that has none (PNG)."""
 
+    @property
+    def batch_size(self) -> int:
+        """How many images it is best to code together; 1 where that is no faster."""
+
     def encode(self, image: Image) -> bytes:
         """The bytes of a complete file that holds ``image``."""
 

@@ -76,6 +76,11 @@ class ConfiguredCodec(Settings):
         return self.point
 
     @property
+    def batch_size(self) -> int:
+        """1: images are coded one by one."""
+        return 1
+
+    @property
     def spec(self) -> str:
         """The canonical spelling."""
         return spec.spell(self.codec_name, self, self.point)

@@ -14,6 +14,7 @@ import numpy as np
 
 from ratewise.codecs import registry
 from ratewise.codecs.ladder import Ladder, ladder
+from ratewise.codecs.round_trip import round_trip
 from ratewise.codecs.search import first_above
 from ratewise.codecs.typical import expected_decibels, expected_log_bytes
 from ratewise.errors import InputError
@@ -103,8 +104,8 @@ class _Tried:
     def decibels(self, rung: int) -> float:
         """The file's PSNR."""
         coder = registry.codec(self.rungs.spec(rung))
-        self.data[rung] = coder.encode(self.image)
-        self.quality[rung] = psnr(self.image, coder.decode(self.data[rung]))
+        self.data[rung], decoded = round_trip(coder, self.image)
+        self.quality[rung] = psnr(self.image, decoded)
         return self.quality[rung]
 
     def choice(self, rung: int) -> Choice:

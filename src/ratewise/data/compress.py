@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, replace
+from functools import partial
+from itertools import islice, zip_longest
 from pathlib import Path
 
 from ratewise import codecs
+from ratewise.codecs.round_trip import round_trip, round_trips
 from ratewise.data.destination import (
     begin_state,
     check_apart,
@@ -30,8 +33,9 @@ from ratewise.data.store import (
     cached_codec,
     versions_json,
 )
-from ratewise.errors import CodecError, InputError, RatewiseError
+from ratewise.errors import InputError, RatewiseError
 from ratewise.execution import Failure, Resources, map_items, progress
+from ratewise.execution.mapping import call
 from ratewise.files import sha256_bytes, write_atomically, write_json
 from ratewise.images import Image, encode_png
 from ratewise.metrics.distortion import psnr
@@ -162,19 +166,19 @@ def write_file(path: Path, data: bytes) -> None:
         raise CannotWriteError(f"{path}: cannot be written ({error.strerror})") from None
 
 
-def keep_image(job: Job, task: Task, loaded: Loaded, index: int) -> tuple[Record, Image]:
+def keep_image(
+    job: Job, task: Task, loaded: Loaded, index: int, trip: tuple[bytes, Image] | None = None
+) -> tuple[Record, Image]:
     """Encode, decode, score, hash and write one of the images that were loaded for ``task``.
 
-    Gives its record and the decoded image. Raises :class:`CodecError` if the codec cannot code
+    ``trip`` are its file and the decoded image where these are there already. Gives its record
+    and the decoded image. Raises :class:`CodecError` if the codec cannot code
     it, :class:`CannotWriteError` if the folder cannot take it.
     """
     global _last_pixels
     codec, entry = cached_codec(job.spec), task.entry
     suffix, image, mask = loaded.images[index]
-    data = codec.encode(image)
-    decoded = codec.decode(data)
-    if decoded.shape != image.shape:
-        raise CodecError(f"{entry.key}: {job.spec} decodes to {decoded.shape}")
+    data, decoded = trip or round_trip(codec, image)
     path = task.name + suffix + codec.suffix
     write_file(job.destination / path, data)
     mask_path = mask_sha256 = None
@@ -207,8 +211,61 @@ def keep_image(job: Job, task: Task, loaded: Loaded, index: int) -> tuple[Record
 
 def _compress_one(job: Job, task: Task) -> list[Record]:
     """The records of an image (or of its tiles) once they are in the store."""
-    loaded = job.source.load(task.entry)
-    return [keep_image(job, task, loaded, index)[0] for index in range(len(loaded.images))]
+    return _keep_all(job, task, job.source.load(task.entry))
+
+
+def _keep_all(
+    job: Job, task: Task, loaded: Loaded, trips: Sequence[tuple[bytes, Image] | None] = ()
+) -> list[Record]:
+    pairs = zip_longest(range(len(loaded.images)), trips)
+    return [keep_image(job, task, loaded, index, trip)[0] for index, trip in pairs]
+
+
+_Result = tuple[list[Record] | None, Failure | None]
+"""The records of a task, or why it has none."""
+
+
+def _compress_batch(job: Job, tasks: Sequence[Task]) -> list[_Result]:
+    """The results of tasks whose images are coded together."""
+    loaded = [call(job.source.load, None, task.entry) for task in tasks]
+    images = [image for one, _ in loaded if one for _, image, _ in one.images]
+    trips, failure = call(partial(round_trips, cached_codec(job.spec)), None, images)
+    if failure:  # of one image: each by itself then, so that it alone fails
+        return [call(_compress_one, job, task) for task in tasks]
+    coded, results = iter(trips or []), list[_Result]()
+    for task, (one, why) in zip(tasks, loaded, strict=True):
+        if one is None:
+            results.append((None, why))
+            continue
+        own = list(islice(coded, len(one.images)))
+        results.append(call(partial(_keep_all, job, task, one), None, own))
+    return results
+
+
+def _results(
+    job: Job, work: Sequence[Task], resources: Resources
+) -> Generator[tuple[Task, _Result], None, None]:
+    """Each task with its result, in order."""
+    most = cached_codec(job.spec).batch_size
+    if most == 1:
+        yield from _results_alone(job, work, resources)
+        return
+    size = max(1, min(most, len(work) // (2 * resources.processes)))
+    chunks = [work[start : start + size] for start in range(0, len(work), size)]
+    with closing(map_items(_compress_batch, chunks, resources, context=job)) as batches:
+        for batch in batches:
+            if batch.failure:  # its process died
+                yield from _results_alone(job, batch.item, resources)
+            else:
+                yield from zip(batch.item, batch.value or [], strict=True)
+
+
+def _results_alone(
+    job: Job, work: Sequence[Task], resources: Resources
+) -> Iterator[tuple[Task, _Result]]:
+    with closing(map_items(_compress_one, work, resources, context=job)) as outcomes:
+        for one in outcomes:
+            yield one.item, (one.value, one.failure)
 
 
 def _run(
@@ -226,20 +283,18 @@ def _run(
     total = skipped + len(work)
     with (
         progress(title or f"compress {job.spec}", total, initial=skipped, quiet=quiet) as bar,
-        closing(map_items(_compress_one, work, resources, context=job)) as outcomes,
+        closing(_results(job, work, resources)) as results,
     ):
-        for outcome in outcomes:
-            entry = outcome.item.entry
-            if outcome.failure and outcome.failure.kind == CannotWriteError.__name__:
-                raise RatewiseError(
-                    f"{outcome.failure.message}; run the same command again to go on"
-                )
-            if outcome.failure:
-                failures.append((entry.key, outcome.failure))
-            elif outcome.value is not None:
-                journal.append(entry.key, entry.size, outcome.value)
+        for task, (records, failure) in results:
+            entry = task.entry
+            if failure and failure.kind == CannotWriteError.__name__:
+                raise RatewiseError(f"{failure.message}; run the same command again to go on")
+            if failure:
+                failures.append((entry.key, failure))
+            elif records is not None:
+                journal.append(entry.key, entry.size, records)
                 read += entry.size or 0
-                written += sum(record.bytes for record in outcome.value)
+                written += sum(record.bytes for record in records)
             bar.advance(status=f"{megabytes(read)} in, {megabytes(written)} out")
     return failures
 

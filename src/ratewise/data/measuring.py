@@ -9,6 +9,7 @@ from tempfile import TemporaryDirectory
 from ratewise.codecs.budget_objective import BudgetObjective
 from ratewise.codecs.curves import spread
 from ratewise.codecs.ladder import Ladder
+from ratewise.codecs.round_trip import round_trip
 from ratewise.data.compress import Job, Task, keep_image, write_file
 from ratewise.data.manifest import Record
 from ratewise.data.measurements import Point, Tiles
@@ -32,11 +33,7 @@ class Scales:
 
     def point(self, image: Image, rung: int) -> Point:
         """Encode and decode an image at a rung."""
-        codec = cached_codec(self.rungs.spec(rung))
-        data = codec.encode(image)
-        decoded = codec.decode(data)
-        if decoded.shape != image.shape:
-            raise CodecError(f"{codec.spec} decodes to {decoded.shape}, not {image.shape}")
+        data, decoded = round_trip(cached_codec(self.rungs.spec(rung)), image)
         return rung, len(data), self.objective.measure(image, decoded)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -40,6 +40,7 @@ _TRANSFORMS = ("g_a", "g_s", "h_a")
 _PARTS = ("frequencies", "lengths", "firsts")
 _LAYER = ("weight", "padding", "bias", "steps")
 _HYPER_LAYERS = 3
+_DENSITY = "density."
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,6 +62,7 @@ class PackedModel:
     gaussian: Tables | None = None
     thresholds: NDArray[np.int32] | None = None
     layers: tuple[IntegerLayer, ...] = ()
+    density: Mapping[str, Tensor] = field(default_factory=dict)
 
     @property
     def has_hyperprior(self) -> bool:
@@ -69,7 +71,7 @@ class PackedModel:
 
     @cached_property
     def fingerprint(self) -> bytes:
-        """Four bytes of a SHA-256 over architecture and every stored number."""
+        """Four bytes of a SHA-256 over architecture and every number that is coded with."""
         digest = hashlib.sha256(json.dumps(asdict(self.architecture), sort_keys=True).encode())
         for key, value in sorted(self.tensors().items()):
             array = value.numpy()
@@ -93,7 +95,7 @@ class PackedModel:
         return network.eval().requires_grad_(False)
 
     def tensors(self) -> dict[str, Tensor]:
-        """Every stored number by name."""
+        """Every number that is coded with, by name."""
         arrays = {"medians": self.medians}
         arrays |= {f"prior.{part}": getattr(self.prior, part) for part in _PARTS}
         if self.gaussian is not None and self.thresholds is not None:
@@ -107,7 +109,8 @@ class PackedModel:
     def save(self, path: Path) -> None:
         """Write the model as one safetensors file; same model and header, same bytes."""
         about = {"format": FORMAT, "architecture": asdict(self.architecture)}
-        save_weights(path, self.tensors(), {**self.header, **about})
+        density = {f"{_DENSITY}{key}": value for key, value in self.density.items()}
+        save_weights(path, self.tensors() | density, {**self.header, **about})
 
 
 def pack(
@@ -132,13 +135,14 @@ def pack(
     _check_finite(floats, "the model")
     prior, medians = factorised_tables(model.prior)
     common = (model.architecture, dict(header or {}), floats, prior, medians)
+    density = {key: value.float() for key, value in state.items() if key.startswith("prior.")}
     if model.h_s is None:
-        return PackedModel(*common)
+        return PackedModel(*common, density=density)
     if not calibration:
         raise InputError("packing a model with a hyperprior needs calibration images: none given")
     z = _calibration_symbols(PackedModel(*common), calibration)
     layers = quantise(model.h_s, medians, z, means=model.architecture.kind == "msh")
-    return PackedModel(*common, gaussian_tables(), scale_thresholds(), tuple(layers))
+    return PackedModel(*common, gaussian_tables(), scale_thresholds(), tuple(layers), density)
 
 
 def load(path: Path) -> PackedModel:
@@ -174,23 +178,27 @@ def _assembled(
     floats = {key: v for key, v in tensors.items() if key.split(".")[0] in _TRANSFORMS}
     about = {key: v for key, v in header.items() if key not in ("format", "architecture")}
     common = (architecture, about, floats, table("prior"), tensors["medians"].numpy())
+    density = {k.removeprefix(_DENSITY): v for k, v in tensors.items() if k.startswith(_DENSITY)}
     if architecture.kind == "factorized":
-        return PackedModel(*common)
+        return PackedModel(*common, density=density)
     layers = tuple(
         IntegerLayer(*(tensors[f"h_s.{number}.{part}"] for part in _LAYER))
         for number in range(_HYPER_LAYERS)
     )
-    return PackedModel(*common, table("gaussian"), tensors["thresholds"].numpy(), layers)
+    thresholds = tensors["thresholds"].numpy()
+    return PackedModel(*common, table("gaussian"), thresholds, layers, density)
 
 
 def _check_complete(model: PackedModel, tensors: Mapping[str, Tensor]) -> None:
     """That all parts are of the architecture's shapes, finite, and no others are there."""
-    unknown = sorted(tensors.keys() - model.tensors().keys())
+    density = {f"{_DENSITY}{key}" for key in model.density}
+    unknown = sorted(tensors.keys() - model.tensors().keys() - density)
     if unknown:
         raise InputError(f"the packed codec has an unknown part {unknown[0]!r}")
     if any(value.dtype not in (torch.float16, torch.float32) for value in model.floats.values()):
         raise InputError("the packed codec has weights that are neither float32 nor float16")
     _check_finite(model.floats, "the packed codec")
+    _check_finite(model.density, "the packed codec")
     model.network()
     N, M = model.architecture.N, model.architecture.M
     maps = M if model.architecture.kind == "factorized" else N
