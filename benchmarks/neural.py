@@ -25,137 +25,34 @@ Exit code 1 if a limit is passed. Times are the best of ``--rounds`` turns over 
 from __future__ import annotations
 
 import argparse
-import json
 import os
-import resource
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from compressai_process import CompressAi, Stopwatch
+
 TIME_LIMIT, REST_LIMIT, BYTES_LIMIT, MEMORY_LIMIT_GB = 0.5, 1.0, 1.005, 4.0
 HEIGHT, WIDTH = 512, 768
 LARGE = (4000, 6000)
-LAMBDA = 0.0483
-
-
-class Stopwatch:
-    """Adds up the time in chosen functions, so that what is left is known."""
-
-    def __init__(self) -> None:
-        self.inside = 0.0
-
-    def around(self, owner: Any, name: str) -> None:
-        """Time the attribute ``name`` of ``owner`` from now on."""
-        function = getattr(owner, name)
-
-        def timed(*args: Any, **kwargs: Any) -> Any:
-            start = time.perf_counter()
-            result = function(*args, **kwargs)
-            self.inside += time.perf_counter() - start
-            return result
-
-        setattr(owner, name, timed)
-
-    def measure(self, call: Callable[[], Any]) -> tuple[Any, dict[str, float]]:
-        """What ``call`` returns, and its seconds: of all, of the networks, of the CPU."""
-        self.inside, cpu, start = 0.0, time.process_time(), time.perf_counter()
-        result = call()
-        wall = time.perf_counter() - start
-        cpu = time.process_time() - cpu
-        return result, {"all": wall, "networks": self.inside, "cpu": cpu}
-
-
-# ----- CompressAI, in its own interpreter ---------------------------------------------------------
-
-
-def serve_compressai(weights: str, images: str, threads: int) -> None:
-    """Code image after image as the numbers on standard input ask for; print times as JSON."""
-    import torch
-    from compressai.models import google
-
-    torch.set_num_threads(threads)
-    found = torch.load(weights, weights_only=True)
-    kind, state = found["kind"], found["state"]
-    names = {"factorized": "FactorizedPrior", "hyperprior": "ScaleHyperprior"}
-    net = getattr(google, names.get(kind, "MeanScaleHyperprior"))(found["N"], found["M"])
-    own = set(net.state_dict())
-    if not any("entropy_bottleneck.matrices" in key for key in own):  # before version 1.2.7
-        lists = (("matrices.", "_matrix"), ("biases.", "_bias"), ("factors.", "_factor"))
-        for plural, single in lists:
-            state = {key.replace(plural, single): value for key, value in state.items()}
-    assert set(state) <= own, set(state) - own
-    torch.nn.Module.load_state_dict(net, state, strict=False)
-    net.eval().update(force=True)
-    watch = Stopwatch()
-    for name in ("g_a", "h_a", "h_s", "g_s"):
-        if hasattr(net, name):
-            watch.around(getattr(net, name), "forward")
-    pixels = np.load(images)
-    print("ready", flush=True)
-    for line in sys.stdin:
-        x = torch.from_numpy(pixels[int(line)]).permute(2, 0, 1)[None].float() / 255
-        with torch.inference_mode():
-            coded, encode = watch.measure(lambda x=x: net.compress(x))
-            _, decode = watch.measure(
-                lambda coded=coded: net.decompress(coded["strings"], coded["shape"])
-            )
-        size = sum(len(string) for strings in coded["strings"] for string in strings)
-        print(json.dumps({"encode": encode, "decode": decode, "bytes": size}), flush=True)
-
-
-class CompressAi:
-    """The process that :func:`serve_compressai` runs in."""
-
-    def __init__(self, python: str, model: Any, images: np.ndarray, threads: int) -> None:
-        import torch
-
-        self._folder = tempfile.TemporaryDirectory()
-        weights, pixels = (Path(self._folder.name) / name for name in ("weights.pt", "images.npy"))
-        shape = model.architecture
-        state = {
-            key.replace("prior.", "entropy_bottleneck."): value
-            for key, value in model.state_dict().items()
-        }
-        torch.save({"kind": shape.kind, "N": shape.N, "M": shape.M, "state": state}, weights)
-        np.save(pixels, images)
-        command = [python, "-W", "ignore", __file__, "", "--serve", str(weights), str(pixels)]
-        self._process = subprocess.Popen(
-            [*command, "--threads", str(threads)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        self._answer()
-
-    def _answer(self) -> str:
-        assert self._process.stdout is not None
-        line = self._process.stdout.readline()
-        if not line:
-            raise SystemExit("the process of CompressAI ended: its message stands above")
-        return line
-
-    def code(self, number: int) -> dict[str, Any]:
-        """Times and bytes of image ``number``."""
-        assert self._process.stdin is not None
-        self._process.stdin.write(f"{number}\n")
-        self._process.stdin.flush()
-        answer: dict[str, Any] = json.loads(self._answer())
-        return answer
-
-    def close(self) -> None:
-        assert self._process.stdin is not None
-        self._process.stdin.close()
-        self._process.wait()
-        self._folder.cleanup()
-
-
-# ----- ours ---------------------------------------------------------------------------------------
+TRAINING = {
+    "name": "benchmark",
+    "architecture": {"kind": "msh", "N": 128, "M": 192},
+    "lambdas": [0.0483],
+    "validation": 0,
+    "patch": 64,
+    "scale": (1.0, 1.0),
+    "batch_size": 4,
+    "quantile_lr": 0.1,
+    "device": "cpu",
+}
+"""The shortest training after which a network has symbols to code."""
 
 
 def read_images(folder: Path, count: int) -> np.ndarray:
@@ -173,56 +70,33 @@ def read_images(folder: Path, count: int) -> np.ndarray:
     return np.stack(images)
 
 
-def read_or_train(path: Path | None, images: np.ndarray, steps: int) -> Any:
+def read_or_train(path: Path | None, folder: Path, steps: int) -> Any:
     """The network of a weights file, or one trained for ``steps`` steps and written there."""
-    from ratewise.neural.models import Architecture
-    from ratewise.training.weights import apply_weights, load_weights, save_weights
+    from ratewise.files import write_atomically
+    from ratewise.neural.compressai import from_state_dict
+    from ratewise.training.weights import load_weights
 
-    if path is not None and path.is_file():
-        state, header = load_weights(path)
-        model = Architecture(**header["architecture"]).build()
-        apply_weights(model, state, str(path))
-        return model.eval()
-    print(f"training (128, 192) for {steps} steps, to have symbols to code", flush=True)
-    model = train(images, steps)
-    if path is not None:
-        save_weights(path, model, {"architecture": {"kind": "msh", "N": 128, "M": 192}})
-    return model
+    with tempfile.TemporaryDirectory() as made:
+        weights = path
+        if path is None or not path.is_file():
+            print(f"training (128, 192) for {steps} steps, to have symbols to code", flush=True)
+            weights = train(folder, steps, Path(made))
+            if path is not None:
+                write_atomically(path, weights.read_bytes())
+        return from_state_dict(load_weights(weights)[0], str(weights))
 
 
-def train(images: np.ndarray, steps: int) -> Any:
-    """A mean-scale hyperprior of (128, 192) that codes ``images`` after a fashion."""
-    import torch
+def train(folder: Path, steps: int, out: Path) -> Path:
+    """The weights of a mean-scale hyperprior that codes the images after a fashion."""
+    from ratewise.data.photographs import open_photographs
+    from ratewise.neural.training.run import train_codecs
+    from ratewise.neural.training.settings import CodecTrainingSettings
 
-    from ratewise.neural.models import Architecture, estimated_bpp
-    from ratewise.training.device import resolve_precision
-
-    torch.manual_seed(0)
-    rng = np.random.default_rng(0)
-    model = Architecture("msh", 128, 192).build()
-    weights = [value for key, value in model.named_parameters() if "quantiles" not in key]
-    optimiser = torch.optim.Adam(weights, lr=1e-3)
-    fast = resolve_precision("auto", "cpu") == "bf16-mixed"
-    for _ in range(steps):
-        tops, lefts = rng.integers(0, HEIGHT - 64, 4), rng.integers(0, WIDTH - 64, 4)
-        patches = [
-            images[rng.integers(len(images)), top : top + 64, left : left + 64]
-            for top, left in zip(tops, lefts, strict=True)
-        ]
-        x = torch.from_numpy(np.stack(patches)).permute(0, 3, 1, 2).float() / 255
-        with torch.autocast("cpu", torch.bfloat16, enabled=fast):
-            coded = model(x)
-        error = torch.mean((coded["x_hat"].float() - x) ** 2)
-        optimiser.zero_grad()
-        (LAMBDA * 255**2 * error + estimated_bpp(coded)).backward()
-        torch.nn.utils.clip_grad_norm_(weights, 1.0)
-        optimiser.step()
-    quantiles = torch.optim.Adam([model.prior.quantiles], lr=0.1)
-    for _ in range(400):
-        quantiles.zero_grad()
-        model.prior.quantile_loss().backward()
-        quantiles.step()
-    return model.eval()
+    settings = CodecTrainingSettings(
+        **TRAINING, images=[{"root": str(folder.resolve())}], each={"steps": steps, "lr": 1e-3}
+    )
+    (packed,) = train_codecs(settings, open_photographs(settings.images, Path()), out, quiet=True)
+    return packed.with_name(f"{packed.stem}-training.safetensors")
 
 
 def watched_coder(
@@ -271,13 +145,14 @@ def matrix_rate(dtype: Any) -> float:
 def psnr_and_bpp(packed: Any, images: np.ndarray, precision: str) -> tuple[float, float]:
     """Means over ``images``, coded and decoded in ``precision``."""
     from ratewise.metrics.distortion import psnr
+    from ratewise.metrics.rate import bits_per_pixel
     from ratewise.neural.coder import NeuralCoder
 
     coder = NeuralCoder(packed, device="cpu", precision=precision)
     found = []
     for image in images:
         data = coder.encode([image])
-        bpp = 8 * len(data[0]) / (image.shape[0] * image.shape[1])
+        bpp = bits_per_pixel(len(data[0]), *image.shape[:2])
         found.append((psnr(image, coder.decode(data)[0]), bpp))
     return tuple(float(value) for value in np.mean(found, axis=0))  # type: ignore[return-value]
 
@@ -306,7 +181,9 @@ def use_memory(what: str, folder: Path) -> None:
         (folder / "data").write_bytes(coder.encode([np.load(folder / "image.npy")])[0])
     else:
         coder.decode([(folder / "data").read_bytes()])
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+    # ru_maxrss would begin with what the process had that started this one.
+    status = Path("/proc/self/status").read_text()
+    print(status.split("VmHWM:")[1].split()[0])
 
 
 def images_per_second(packed: Any, images: np.ndarray) -> dict[str, float]:
@@ -326,8 +203,6 @@ def images_per_second(packed: Any, images: np.ndarray) -> dict[str, float]:
         best["decode"] = max(best["decode"], 16 / (end - middle))
     return best
 
-
-# ----- the comparison -----------------------------------------------------------------------------
 
 Times = dict[str, dict[str, float]]
 
@@ -373,7 +248,7 @@ def compare(options: argparse.Namespace) -> int:
 
     torch.set_num_threads(options.threads)
     images = read_images(options.images, options.count)
-    model = read_or_train(options.weights, images, options.steps)
+    model = read_or_train(options.weights, options.images, options.steps)
     shape = model.architecture
     packed = pack(model, list(images[:4]))
     coder, watch = watched_coder(packed)
@@ -442,13 +317,9 @@ def main() -> int:
     parser.add_argument("--count", type=int, default=6, help="images")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--serve", nargs=2, help=argparse.SUPPRESS)
     parser.add_argument("--memory", nargs=2, help=argparse.SUPPRESS)
     options = parser.parse_args()
     os.environ.setdefault("OMP_NUM_THREADS", str(options.threads))
-    if options.serve:
-        serve_compressai(*options.serve, options.threads)
-        return 0
     if options.memory:
         import torch
 

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ratewise.codecs.allocation import Curves, Rungs, allocate, fill, spent
-from ratewise.codecs.curves import Points, predict, shape_of, spread
+from ratewise.codecs.curves import predict, shape_of, spread
+from ratewise.codecs.points import Points
 from ratewise.codecs.settling import settle
 
 _RUNGS = 50

@@ -6,6 +6,7 @@ import pytest
 
 from ratewise.errors import InputError
 from ratewise.report.publish import fill_tables, main, publish
+from ratewise.report.study_results import StudyResults
 
 PAGE = (
     "# Result\n\n<!-- table:configurations -->\nold\n<!-- /table -->\n\nbetween\n\n"
@@ -53,20 +54,23 @@ def test_the_check_writes_nothing_and_fails_until_all_is_published(folder, capsy
 
 def test_an_unknown_kind_is_refused_by_name(results):
     with pytest.raises(InputError, match=r"x\.md: unknown table kind 'class' .*configurations"):
-        fill_tables("<!-- table:class -->\n<!-- /table -->", results, "x.md")
+        fill_tables("<!-- table:class -->\n<!-- /table -->", StudyResults(results).tables, "x.md")
 
 
 def test_a_marker_that_is_not_closed_is_refused(results):
     text = "<!-- table:classes -->\n"
     for wrong in (text, text + "<!-- table:configurations -->\n<!-- /table -->\n"):
         with pytest.raises(InputError, match=r"'classes' has no"):
-            fill_tables(wrong, results, "x.md")
+            fill_tables(wrong, StudyResults(results).tables, "x.md")
 
 
 def test_a_file_of_something_else_is_refused(folder, capsys):
     (folder / "a.csv").write_text("a,b\n1,2\n")
     assert main([str(folder)]) == 2
-    assert "not a file of result rows: no column 'train_channel'" in capsys.readouterr().err
+    assert (
+        "neither the result rows of a study (no column 'train_channel') nor the"
+        in capsys.readouterr().err
+    )
     assert main([str(folder / "nowhere")]) == 2
 
 

@@ -123,7 +123,7 @@ def bdrate_table(images: pd.DataFrame, specs: Sequence[str], anchor: str | None)
                 elif not count:
                     row["note"] = _NOTHING[metric]
                 else:
-                    row |= _compare(means, found[anchor], found[name], metric)
+                    row |= compare(means, found[anchor], found[name], metric)
                 rows.append(row)
     table = pd.DataFrame(rows, columns=list(COLUMNS))
     return table.astype(dict.fromkeys(COLUMNS[3:-2], float))
@@ -156,10 +156,14 @@ def _common_means(
     return rows.groupby("codec")[["bpp", metric]].mean(), len(common)
 
 
-def _compare(
+def compare(
     means: pd.DataFrame, anchor: Sequence[str], other: Sequence[str], metric: str
 ) -> dict[str, Any]:
-    """The numbers and the note of one row."""
+    """The numbers and the note (of :data:`COLUMNS`) of two curves; what there cannot be is absent.
+
+    ``means`` has ``bpp`` and ``metric`` (in dB) per point; ``anchor`` and ``other`` are the names
+    in its index of each curve's points.
+    """
     row: dict[str, Any] = {}
     notes: list[str] = []
     anchor_curve, anchor_notes = _curve(means, anchor, metric, "the anchor: ")

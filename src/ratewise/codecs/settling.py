@@ -12,7 +12,8 @@ from typing import TypeAlias
 import numpy as np
 
 from ratewise.codecs.allocation import Curves, Rungs, allocate, combine, fill, spent, trim
-from ratewise.codecs.curves import Points, Shape, predict
+from ratewise.codecs.curves import Shape, predict
+from ratewise.codecs.points import Points
 
 Measure: TypeAlias = Callable[[Mapping[int, int], Rungs], None]
 """Encodes images (keys) at rungs (values); it is told the rungs of all images, too."""

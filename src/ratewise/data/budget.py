@@ -38,6 +38,7 @@ from ratewise.data.measuring import Restore, Scales, restore
 from ratewise.data.naming import assign_names
 from ratewise.data.passes import Passes
 from ratewise.data.rate_control import RateControl, budget_ladder, spell_points
+from ratewise.data.rounds import Rounds
 from ratewise.data.sources import Entry, Source
 from ratewise.data.store import FAILURES, STATE, State
 from ratewise.errors import InputError, RatewiseError
@@ -120,12 +121,13 @@ def compress_to_budget(
         with Measurements(destination / MEASUREMENTS, entries) as measurements:
             if measurements.new:
                 journal.clear()  # what was put there was chosen for other images
-            run = Passes(scales, destination, tasks, journal, measurements, resources, quiet)
+            rounds = Rounds(scales, destination, tasks, journal, measurements, resources, quiet)
+            run = Passes(rounds)
             fits = run.measure(budget)
             if fits:
                 chosen = run.write(run.choose(budget), budget)
                 control = replace(control, binding=not run.all_best(chosen))
-                state = run.finish(replace(state, rate_control=control))
+                state = rounds.finish(replace(state, rate_control=control))
     if not fits:
         if not skipped:  # nothing else was written
             _remove_journals(destination)
@@ -137,12 +139,12 @@ def compress_to_budget(
             f"take {run.least} bytes"
         )
     _remove_journals(destination)
-    failed = len(run.failures)
+    failed = len(rounds.failures)
     done_now = len(entries) - failed - min(skipped, len(entries) - failed)
     summary = store_summary(
         state, done=done_now, skipped=len(entries) - failed - done_now, failed=failed
     )
-    return BudgetSummary(summary, state.rate_control or control, run.encodes)
+    return BudgetSummary(summary, state.rate_control or control, rounds.encodes)
 
 
 def _begin(source: Source, rungs: Ladder, control: RateControl) -> State:

@@ -2,42 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing
-from pathlib import Path
-from typing import Any
+from collections.abc import Container, Iterable, Mapping
 
 import numpy as np
 
-from ratewise import codecs
 from ratewise.codecs.allocation import Rungs, allocate, spent
-from ratewise.codecs.curves import Points, Shape, predict, shape_of
+from ratewise.codecs.curves import Shape, predict, shape_of
+from ratewise.codecs.points import Points
 from ratewise.codecs.settling import settle
-from ratewise.data.compress import CannotWriteError, Job, Task, finish_store
-from ratewise.data.journal import Journal
-from ratewise.data.manifest import Record
-from ratewise.data.measurements import Measurements, Point, Tiles
-from ratewise.data.measuring import (
-    Keep,
-    Scales,
-    Scout,
-    Survey,
-    Writer,
-    keep,
-    remove_files,
-    scout,
-    survey,
-)
-from ratewise.data.sources import Entry
-from ratewise.data.store import State, versions_json
-from ratewise.errors import InputError, RatewiseError
-from ratewise.execution import Failure, Resources, map_items, progress
+from ratewise.data.measurements import Tiles
+from ratewise.data.measuring import Scout, Survey
+from ratewise.data.rounds import Rounds
+from ratewise.errors import InputError
+from ratewise.execution import Failure
 
 _SCOUTS = 4
 _SCOUT_RUNGS = 12
 _SAMPLES = 5
-_NOT_WORTH_WORKERS = 2
-"""To start workers for so few images would take longer than the images do."""
 
 _SCOUTING, _SURVEY, _CHOICES = 0, 1, 2
 """Rounds of measurements; the choices count on from theirs. What is measured anew after round n is
@@ -50,33 +31,17 @@ _CHANGES = (
 
 
 class Passes:
-    """The two passes over the images of one source.
+    """The two passes over the images of ``rounds``.
 
-    :meth:`measure`, :meth:`choose`, :meth:`write` and :meth:`finish` are called in this order.
-    ``encodes`` counts the images encoded, ``least`` is the bytes of all at their smallest, and
-    ``failures`` are by the number of the task.
+    :meth:`measure`, :meth:`choose` and :meth:`write` are called in this order. ``least`` is the
+    bytes of all images at their smallest.
     """
 
-    def __init__(
-        self,
-        scales: Scales,
-        destination: Path,
-        tasks: Sequence[Task],
-        journal: Journal,
-        measurements: Measurements,
-        resources: Resources,
-        quiet: bool,
-    ) -> None:
-        self.scales, self.destination, self.tasks = scales, destination, tasks
-        self.journal, self.measurements = journal, measurements
-        self.resources, self.quiet = resources, quiet
-        self.points = Points()
-        self.images: dict[int, range] = {}  # of each task that did not fail
-        self.failures: dict[int, Failure] = {}
-        self.encodes = 0
+    def __init__(self, rounds: Rounds) -> None:
+        self.rounds = rounds
+        self.tasks, self.points, self.images = rounds.tasks, rounds.points, rounds.images
+        self.scales = rounds.scales
         self.least = 0
-        versions = versions_json(dict(codecs.codec(scales.rungs.family).versions))
-        self.writer = Writer(scales, Job(scales.source, destination, "", versions))
         self.shape = Shape(np.zeros(0), np.zeros(0))
         self.samples: tuple[int, ...] = ()
         self.price = float("inf")
@@ -94,9 +59,9 @@ class Passes:
         items = {
             index: Survey(task, self.samples, self.price, scouted.get(index))
             for index, task in enumerate(self.tasks)
-            if index not in self.failures
+            if index not in self.rounds.failures
         }
-        for index, tiles in self._map(survey, items, _SURVEY, "measure"):
+        for index, tiles in self.rounds.survey(items, _SURVEY):
             known = scouted.get(index)
             first = len(self.points)
             self.images[index] = range(first, first + len(tiles))
@@ -120,7 +85,7 @@ class Passes:
                 index: Scout(self.tasks[index], budget / count, _SCOUT_RUNGS)
                 for index in order[start : start + _SCOUTS]
             }
-            found = dict(self._map(scout, items, _SCOUTING, "scout"))
+            found = dict(self.rounds.scout(items, _SCOUTING))
             if found:
                 return found
         return {}
@@ -155,8 +120,7 @@ class Passes:
             return np.full(len(self.points), -1, np.intp)
 
         def measure(wanted: Mapping[int, int], rungs: Rungs) -> None:
-            items = dict(self._keeping(wanted, rungs))
-            for index, tiles in self._map(keep, items, self.round, "encode"):
+            for index, tiles in self.rounds.encode(wanted, rungs, self.round):
                 for image, points in zip(self.images[index], tiles, strict=True):
                     for point in points:
                         self.points.replace(image, *point)  # it is what the store holds
@@ -174,17 +138,14 @@ class Passes:
         differ once more in the same run fails. InputError if what was measured anew does not fit.
         """
         while True:
-            failed = len(self.failures)
-            earlier = {
-                index
-                for index in self.images
-                if self.measurements.find(-self.round, self.tasks[index].entry.key) is not None
-            }  # were measured anew at this point by a run that was stopped
+            failed = len(self.rounds.failures)
+            # Those that a run that was stopped has measured anew at this point.
+            earlier = {index for index in self.images if self.rounds.noted(index, -self.round)}
             changed = earlier | self._write(chosen, earlier)
             for index in sorted(changed & self.remeasured):
-                self._drop(index, Failure("CodecError", _CHANGES))
-            changed = {index for index in changed if index not in self.failures}
-            if not changed and len(self.failures) == failed:
+                self.rounds.drop(index, Failure("CodecError", _CHANGES))
+            changed = {index for index in changed if index not in self.rounds.failures}
+            if not changed and len(self.rounds.failures) == failed:
                 return chosen
             self._measure_anew(changed)
             self.remeasured |= changed - earlier
@@ -204,10 +165,10 @@ class Passes:
             index: Survey(self.tasks[index], self.samples, self.price, None)
             for index in sorted(changed)
         }
-        for index, tiles in self._map(survey, items, -self.round, "measure"):
+        for index, tiles in self.rounds.survey(items, -self.round):
             images = self.images[index]
             if len(tiles) != len(images):
-                self._drop(index, Failure("CodecError", _CHANGES))
+                self.rounds.drop(index, Failure("CodecError", _CHANGES))
                 continue
             for image, points in zip(images, tiles, strict=True):
                 self.points.forget(image)
@@ -222,7 +183,7 @@ class Passes:
         for index, images in self.images.items():
             if index in but:
                 continue
-            there = self._there(self.tasks[index].entry)
+            there = self.rounds.there(index)
             for tile, image in enumerate(images):
                 rung = int(chosen[image])
                 if rung < 0:
@@ -230,90 +191,12 @@ class Passes:
                 measured = (specs[rung], self.points.bytes_at(image, rung))
                 if not there or (there[tile].codec, there[tile].bytes) != measured:
                     wanted[image] = rung
-        for index, tiles in self._map(keep, dict(self._keeping(wanted, chosen)), None, "encode"):
+        for index, tiles in self.rounds.encode(wanted, chosen, None):
             for image, points in zip(self.images[index], tiles, strict=True):
                 for rung, size, _ in points:
                     if size != self.points.bytes_at(image, rung):
                         other.add(index)
         return other
-
-    def _keeping(self, wanted: Mapping[int, int], rungs: Rungs) -> Iterator[tuple[int, Keep]]:
-        """What to do for the images (keys) to be put in the store at rungs (values).
-
-        A source image that is not there at all is put there as a whole: all its tiles.
-        """
-        for index, images in self.images.items():
-            new = tuple(wanted.get(image, -1) for image in images)
-            if max(new) < 0 or index in self.failures:
-                continue
-            task = self.tasks[index]
-            whole = tuple(int(rungs[image]) for image in images)
-            yield index, Keep(task, new if self._there(task.entry) else whole)
-
-    def _there(self, entry: Entry) -> list[Record]:
-        """The records of what the store holds of a source image."""
-        if self.journal.done.get(entry.key, -1) != entry.size:
-            return []
-        return list(self.journal.records([entry.key]))
-
-    # ----- both -----------------------------------------------------------------------------
-
-    def _map(
-        self, function: Callable[..., Any], items: Mapping[int, Any], round_: int | None, verb: str
-    ) -> Iterator[tuple[int, Tiles]]:
-        """What ``function`` measures of each item in a round; what is known is not done again.
-
-        An image that fails takes no further part.
-        """
-        found: dict[int, Tiles] = {}
-        for index, item in items.items():
-            old = None if round_ is None else self.measurements.find(round_, item.task.entry.key)
-            if old is not None:
-                found[index] = old
-        work = [(index, item) for index, item in items.items() if index not in found]
-        context = self.writer if function is keep else self.scales
-        few = self.resources if len(work) > _NOT_WORTH_WORKERS else Resources(1)
-        title = f"{verb} {self.scales.rungs.family}"
-        with (
-            progress(title, len(items), initial=len(found), quiet=self.quiet) as bar,
-            closing(map_items(_second, work, few, context=(function, context))) as outcomes,
-        ):
-            done = iter(outcomes)
-            for index in items:
-                if index in found:
-                    yield index, found.pop(index)
-                    continue
-                outcome = next(done)
-                bar.advance()
-                if outcome.failure and outcome.failure.kind == CannotWriteError.__name__:
-                    raise RatewiseError(
-                        f"{outcome.failure.message}; run the same command again to go on"
-                    )
-                if outcome.failure or outcome.value is None:
-                    self._drop(index, outcome.failure or Failure("None", "no result"))
-                    continue
-                entry = self.tasks[index].entry
-                tiles: Tiles = outcome.value
-                if function is keep:
-                    tiles = self._noted(entry, outcome.value)
-                if round_ is not None:
-                    self.measurements.append(round_, entry.key, tiles)
-                self.encodes += sum(map(len, tiles))
-                yield index, tiles
-
-    def _noted(self, entry: Entry, kept: list[tuple[Record, Point] | None]) -> Tiles:
-        """What :func:`keep` measured, once the journal has its records."""
-        there = self._there(entry)
-        records = [new[0] if new else there[tile] for tile, new in enumerate(kept)]
-        self.journal.append(entry.key, entry.size, records)
-        return [[new[1]] if new else [] for new in kept]
-
-    def _drop(self, index: int, failure: Failure) -> None:
-        self.failures[index] = failure
-        for image in self.images.get(index, ()):
-            self.points.alive[image] = False
-
-    # ----- the end --------------------------------------------------------------------------
 
     def all_best(self, chosen: Rungs) -> bool:
         """Whether the store has images, and none of them could have less distortion."""
@@ -323,18 +206,3 @@ class Passes:
         distortion = self.points.known(*curves)[1]
         here = chosen[self.points.alive]
         return spent(distortion, here) <= float(distortion.min(axis=1).sum())
-
-    def finish(self, state: State) -> State:
-        """The state of the finished store."""
-        failures = [(self.tasks[i].entry.key, self.failures[i]) for i in sorted(self.failures)]
-        for key, _ in failures:  # what was written of it before it failed
-            for record in self.journal.records([key]):
-                remove_files(self.destination, record)
-        entries = [t.entry for i, t in enumerate(self.tasks) if i not in self.failures]
-        return finish_store(self.destination, state, entries, self.journal, failures)
-
-
-def _second(job: tuple[Callable[..., Any], Any], item: tuple[int, Any]) -> Any:
-    """``function(context, item)`` of a numbered item."""
-    function, context = job
-    return function(context, item[1])

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ratewise.data.datasets import dataset_settings, open_dataset
+from ratewise.data.prepare import PrepareSettings
 from ratewise.data.sources import DatasetSource, Entry, FolderSource
 from ratewise.errors import ImageError, InputError
 from ratewise.files import fingerprint
@@ -54,7 +55,7 @@ def open_photographs(settings: Sequence[ImagesSettings], base: Path) -> SourcePh
     repeats: list[int] = []
     for one in settings:
         before = len(found)
-        for source in _sources(one, base):
+        for source in image_sources(one, base):
             found += [(source, entry) for entry in source.entries()]
         if len(found) == before:
             raise InputError(f"{one.root or one.data}: no images to train on")
@@ -62,11 +63,17 @@ def open_photographs(settings: Sequence[ImagesSettings], base: Path) -> SourcePh
     return SourcePhotographs(found, repeats)
 
 
-def _sources(settings: ImagesSettings, base: Path) -> list[FolderSource | DatasetSource]:
+def image_sources(
+    settings: ImagesSettings, base: Path, prepare: PrepareSettings = PrepareSettings()
+) -> list[FolderSource | DatasetSource]:
+    """The folder of ``settings``, or the splits of its data set; the root is relative to ``base``.
+
+    Raises :class:`InputError` for a wrong data set.
+    """
     if settings.data == "folder":
-        return [FolderSource(base / str(settings.root))]
+        return [FolderSource(base / str(settings.root), prepare)]
     root = {} if settings.root is None else {"root": settings.root}
     value = {"name": settings.data} | root | settings.options
     dataset = open_dataset(dataset_settings(value), base)
     splits = settings.splits or ("train",)
-    return [DatasetSource(dataset, split) for split in splits]
+    return [DatasetSource(dataset, split, prepare) for split in splits]

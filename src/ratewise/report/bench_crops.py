@@ -17,6 +17,7 @@ from ratewise.errors import RatewiseError
 from ratewise.execution import Resources, map_items, progress
 from ratewise.images import Image
 from ratewise.metrics.distortion import psnr
+from ratewise.metrics.rate import bits_per_pixel
 from ratewise.report.pictures import crop
 
 if TYPE_CHECKING:
@@ -169,7 +170,7 @@ def _code(job: _Job) -> CodedCrop:
         job.family,
         choice.spec,
         len(choice.data),
-        8 * len(choice.data) / (image.shape[0] * image.shape[1]),
+        bits_per_pixel(len(choice.data), *image.shape[:2]),
         psnr(image, decoded),
         np.ascontiguousarray(crop(decoded, job.box)),
     )

@@ -12,12 +12,14 @@ import numpy as np
 from ratewise import codecs
 from ratewise.codecs.bdrate import METRICS, families
 from ratewise.images import Image
+from ratewise.metrics.rate import bits_per_pixel
 from ratewise.report.bench_crops import CodedCrop, CropRow
+from ratewise.report.comparison import comparison_notes
 from ratewise.report.html import element, facts, line_key, picture, table_of, wrap
 from ratewise.report.page import write_page
 from ratewise.report.pictures import scale
 from ratewise.report.rd_plot import QUALITY, family_styles, rate_panels
-from ratewise.report.text import MISSING, number
+from ratewise.report.text import MISSING, number, quality, signed
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -115,7 +117,7 @@ def _comparison(result: BenchResult) -> str:
         for metric in METRICS:
             row = rows[rows["metric"] == metric].iloc[0]
             cells.append(_heat_cell(float(row["bd_rate_percent"])))
-            cells.append(element("td", _signed(float(row["bd_quality_db"]), 2, " dB")))
+            cells.append(element("td", signed(float(row["bd_quality_db"]), 2, " dB")))
         body.append(wrap("tr", cells))
     html = wrap("table", [wrap("thead", [head]), wrap("tbody", body)])
     text = (
@@ -135,12 +137,11 @@ def _comparison(result: BenchResult) -> str:
 
 def _notes(table: pd.DataFrame) -> list[str]:
     """The notes as items of a list; one that holds for every metric is said once."""
-    notes = []
-    for (name, note), rows in table[table["note"] != ""].groupby(["codec", "note"], sort=False):
-        metrics = [METRICS[metric] for metric in rows["metric"]]
-        whose = name if len(metrics) == len(METRICS) else f"{name}, {metrics[0]}"
-        notes.append(element("li", f"{whose}: {note}"))
-    return notes
+    return [
+        element("li", f"{name}, {metric}: {note}" if metric else f"{name}: {note}")
+        for name, rows in table.groupby("codec", sort=False)
+        for metric, note in comparison_notes(rows)
+    ]
 
 
 def _curves(points: pd.DataFrame) -> str:
@@ -199,7 +200,7 @@ def _crops(crops: Sequence[CropRow]) -> str:
 
 
 def _crop_row(row: CropRow) -> str:
-    bpp = 8 * row.limit / (row.width * row.height)
+    bpp = bits_per_pixel(row.limit, row.height, row.width)
     title = f"{Path(row.image).name}, at most {row.limit:,} bytes ({bpp:.3f} bpp)"
     x, y, width, height = row.box
     note = f"{row.width}x{row.height} pixels\nshown: {width}x{height} at x {x}, y {y}"
@@ -245,10 +246,10 @@ def _points(points: pd.DataFrame) -> str:
             str(row["images"]),
             number(row["bytes"], 0),
             number(row["bpp"], 4),
-            _finite(row["psnr"], 2),
+            quality(row["psnr"], 2),
             number(row["ssim"], 4),
             number(row["ms_ssim"], 4),
-            _finite(row["ms_ssim_db"], 2),
+            quality(row["ms_ssim_db"], 2),
             number(row["encode_ms"], 1),
             number(row["decode_ms"], 1),
             _speed(row["encode_ms_per_mp"]),
@@ -292,17 +293,7 @@ def _heat_cell(percent: float) -> str:
     strength = min(abs(percent) / _HEAT_FULL, 1.0) * 0.75
     colour = "up" if percent < 0 else "down"
     style = f"background:rgb(var(--{colour}) / {strength:.2f})"
-    return element("td", _signed(percent, 1, " %"), class_="main", style=style)
-
-
-def _signed(value: float, digits: int, unit: str) -> str:
-    text = number(value, digits)
-    sign = "+" if value > 0 and text.strip("0.") else ""
-    return text if text == MISSING else f"{sign}{text}{unit}"
-
-
-def _finite(value: float, digits: int) -> str:
-    return "lossless" if value == math.inf else number(value, digits)
+    return element("td", signed(percent, 1, " %"), class_="main", style=style)
 
 
 def _decibels(value: float) -> str:

@@ -14,6 +14,9 @@ INK = "#010203"
 RULE = "#040506"
 """Stands for the page's colour of thin lines."""
 
+PUBLISHED_COLOURS = ("#404040", "#8C8C8C", "#A6761D")
+"""Of curves that others published: none of them a codec's."""
+
 
 @dataclass(frozen=True)
 class Style:

@@ -1,10 +1,16 @@
-"""Tables and figures of documents, generated from the result rows committed beside them.
+"""Tables and figures of documents, generated from the results committed beside them.
 
-``python -m ratewise.report.publish docs/results`` reads each ``<name>.csv`` with a ``<name>.md``
-next to it, replaces what stands between ``<!-- table:<kind> -->`` and ``<!-- /table -->`` (kinds:
-configurations, classes), and writes ``<name>-accuracy.png``. With ``--check`` it writes nothing and
-exits with 1 if a table would change or a figure is missing (its bytes are not compared: they depend
-on matplotlib's version).
+``python -m ratewise.report.publish docs/results`` reads each ``NAME.csv`` with a ``NAME.md`` next
+to it, replaces what stands between ``<!-- table:KIND -->`` and ``<!-- /table -->``, and writes the
+figure. A ``NAME.csv`` is known by its columns:
+
+- a study's ``results.csv``: tables ``configurations``, ``classes``; figure ``NAME-accuracy.png``;
+- a bench's ``summary.csv``, with its ``bdrate.csv`` as ``NAME-bdrate.csv``: tables ``bench``,
+  ``bdrate``; figure ``NAME-rates.png``. Curves that others published for the same images may stand
+  in ``NAME-published.csv``: they are drawn dashed, and there is a table ``published``.
+
+With ``--check`` it writes nothing and exits with 1 if a table would change or a figure is missing
+(its bytes are not compared: they depend on matplotlib's version).
 """
 
 from __future__ import annotations
@@ -12,39 +18,41 @@ from __future__ import annotations
 import argparse
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TypeAlias
 
 from ratewise.errors import InputError
 from ratewise.files import write_atomically
-from ratewise.report.plots import accuracy_png
-from ratewise.report.text import class_rows, configuration_rows, markdown
+from ratewise.report.bench_results import SUMMARY_COLUMNS, BenchResults, read_bench
+from ratewise.report.csv_rows import missing_columns, read_rows
+from ratewise.report.study_results import STUDY_COLUMNS, StudyResults
 
-if TYPE_CHECKING:
-    import pandas as pd
+Results: TypeAlias = StudyResults | BenchResults
 
-KINDS = {"configurations": configuration_rows, "classes": class_rows}
 _OPEN = re.compile(r"<!-- table:(?P<kind>\S+) -->\n")
 _CLOSE = "<!-- /table -->"
 
 
-def read_results(path: Path) -> pd.DataFrame:
-    """The result rows in a CSV file. Raises InputError if it is none."""
-    import pandas as pd
+def read_results(path: Path) -> Results:
+    """The results in ``NAME.csv`` and the files beside it that belong to it.
 
-    try:
-        results = pd.read_csv(path)
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: not a CSV file of result rows ({error})") from error
-    missing = [n for n in ("train_channel", "test_channel", "seed", "miou") if n not in results]
-    if missing:
-        raise InputError(f"{path}: not a file of result rows: no column {missing[0]!r}")
-    return results
+    Raises :class:`InputError` if it is none.
+    """
+    rows = read_rows(path, "results")
+    no_study, no_bench = (missing_columns(rows, c) for c in (STUDY_COLUMNS, SUMMARY_COLUMNS))
+    if not no_study:
+        return StudyResults(rows)
+    if not no_bench:
+        return read_bench(path, rows)
+    raise InputError(
+        f"{path}: neither the result rows of a study (no column {no_study[0]!r}) nor the summary "
+        f"of a bench (no column {no_bench[0]!r})"
+    )
 
 
-def fill_tables(text: str, results: pd.DataFrame, name: str) -> str:
-    """``text`` with every marked table generated anew from ``results``.
+def fill_tables(text: str, tables: Mapping[str, Callable[[], str]], name: str) -> str:
+    """``text`` with every marked table generated anew, by what ``tables`` has for its kind.
 
     ``name`` is what errors call the text. Raises InputError on an unknown kind or a marker
     that is not closed.
@@ -52,14 +60,14 @@ def fill_tables(text: str, results: pd.DataFrame, name: str) -> str:
     parts, position = [], 0
     while found := _OPEN.search(text, position):
         kind = found["kind"]
-        if kind not in KINDS:
-            allowed = ", ".join(KINDS)
+        if kind not in tables:
+            allowed = ", ".join(tables)
             raise InputError(f"{name}: unknown table kind {kind!r} (allowed: {allowed})")
         end = text.find(_CLOSE, found.end())
         another = _OPEN.search(text, found.end())
         if end < 0 or (another and another.start() < end):
             raise InputError(f"{name}: the marker of table {kind!r} has no {_CLOSE} after it")
-        parts += [text[position : found.end()], "\n", markdown(*KINDS[kind](results)), "\n\n"]
+        parts += [text[position : found.end()], "\n", tables[kind](), "\n\n"]
         position = end
     return "".join([*parts, text[position:]])
 
@@ -78,12 +86,12 @@ def publish(folder: Path, *, check: bool = False) -> list[Path]:
         if not page.is_file():
             continue
         results, old = read_results(source), page.read_text()
-        new = fill_tables(old, results, str(page))
-        figure = source.with_name(f"{source.stem}-accuracy.png")
+        new = fill_tables(old, results.tables, str(page))
+        figure = source.with_name(f"{source.stem}-{results.figure}.png")
         changed += [page] if new != old else []
         changed += [] if figure.is_file() else [figure]
         if not check:
-            accuracy_png(results, figure)
+            results.draw(figure)
             if new != old:
                 write_atomically(page, new)
     return changed

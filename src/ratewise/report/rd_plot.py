@@ -11,7 +11,7 @@ import numpy as np
 
 from ratewise.codecs import family
 from ratewise.files import write_atomically
-from ratewise.report.palette import Style, family_style
+from ratewise.report.palette import PUBLISHED_COLOURS, Style, family_style
 from ratewise.report.svg import drawing, new_figure, svg
 
 if TYPE_CHECKING:
@@ -25,20 +25,31 @@ _LINES = ("-", "--", ":", "-.")
 _MARGIN = 1.25
 
 
-def plot_rate_distortion(summary: pd.DataFrame, path: Path) -> None:
+def plot_rate_distortion(
+    summary: pd.DataFrame,
+    path: Path,
+    *,
+    published: pd.DataFrame | None = None,
+    panels: Sequence[tuple[str, str]] = QUALITY,
+) -> None:
     """Draw ``summary`` (a bench's) to a PNG: PSNR and MS-SSIM in dB against bits per pixel.
 
     One line per codec family, which is the spec without its operating point; a family of one
     point is a marker. Points that have no finite value (a lossless codec has no PSNR) are left
-    out, and a panel without any says so.
+    out, and a panel without any says so. ``published`` has points of others' curves, named by the
+    column ``curve``: dashed lines without markers. ``panels`` are the columns and their labels.
     """
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(10, 4.4), layout="constrained")
     styles = family_styles([family(str(spec)) for spec in summary["codec"]])
     handles: dict[str, Any] = {}
-    for axes, (column, label) in zip(figure.subplots(1, 2), QUALITY, strict=True):
+    for axes, (column, label) in zip(figure.subplots(1, len(panels)), panels, strict=True):
         drawn = _draw(axes, summary, column, styles)
+        if published is not None:
+            drawn |= _draw_published(axes, published, column)
+        if drawn:
+            _log_axis(axes)
         axes.set(xlabel="bits per pixel", ylabel=label)
         axes.grid(color="#DDDFE3", linewidth=0.6)
         axes.spines[["top", "right"]].set_visible(False)
@@ -79,6 +90,7 @@ def rate_panels(
                     axis(_plain_tick)
             axes.set(xlabel="bits per pixel", ylabel=label)
             if _draw(axes, points, column, styles):
+                _log_axis(axes)
                 found.append((label, svg(figure, alternative)))
     return found
 
@@ -93,7 +105,6 @@ def _draw(
 ) -> dict[str, Any]:
     """Draw a line per family; the lines by family."""
     drawn: dict[str, Any] = {}
-    rates: list[float] = []
     families = [family(str(spec)) for spec in summary["codec"]]
     for name, style in styles.items():
         own = summary[[other == name for other in families]].sort_values("bpp")
@@ -102,7 +113,6 @@ def _draw(
         finite = np.isfinite(rate) & np.isfinite(quality)
         if not finite.any():
             continue
-        rates += rate[finite].tolist()
         (drawn[name],) = axes.plot(
             rate[finite],
             quality[finite],
@@ -112,15 +122,32 @@ def _draw(
             linewidth=1.8,
             label=name,
         )
-    if rates:
-        _log_axis(axes, min(rates), max(rates))
     return drawn
 
 
-def _log_axis(axes: Axes, low: float, high: float) -> None:
-    """A logarithmic rate axis with a readable number of plain tick labels."""
+def _draw_published(axes: Axes, published: pd.DataFrame, column: str) -> dict[str, Any]:
+    """Draw a dashed line per curve of others; the lines by their label."""
+    drawn: dict[str, Any] = {}
+    for index, (name, own) in enumerate(published.groupby("curve", sort=False)):
+        points = own.sort_values("bpp")
+        label = f"{name} (published)"
+        (drawn[label],) = axes.plot(
+            points["bpp"],
+            points[column],
+            color=PUBLISHED_COLOURS[index % len(PUBLISHED_COLOURS)],
+            linestyle="--",
+            linewidth=1.4,
+            label=label,
+        )
+    return drawn
+
+
+def _log_axis(axes: Axes) -> None:
+    """A logarithmic axis of the rates drawn, with a readable number of plain tick labels."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
+    rates = np.concatenate([np.asarray(line.get_xdata(), float) for line in axes.get_lines()])
+    low, high = float(rates.min()), float(rates.max())
     axes.set_xscale("log")
     axes.set_xlim(low / _MARGIN, high * _MARGIN)
     wide = high / low > 30

@@ -5,7 +5,8 @@ Scores between 0 and 1 are written in points (times 100); "-" stands for a missi
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
 from ratewise.report.tables import class_names, class_table, configuration_table, group_names
@@ -22,6 +23,18 @@ def number(value: float | None, digits: int = 1) -> str:
         return MISSING
     text = f"{value:.{digits}f}"
     return text.removeprefix("-") if not text.strip("-0.") else text
+
+
+def signed(value: float, digits: int, unit: str) -> str:
+    """A difference with its sign and unit: ``-12.3 %``, ``+0.40 dB``; "-" for NaN."""
+    text = number(value, digits)
+    sign = "+" if value > 0 and text.strip("0.") else ""
+    return text if text == MISSING else f"{sign}{text}{unit}"
+
+
+def quality(value: float, digits: int) -> str:
+    """A quality in dB; where it is infinite the codec is lossless."""
+    return "lossless" if value == math.inf else number(value, digits)
 
 
 def points(value: float, std: float = float("nan")) -> str:
@@ -71,11 +84,13 @@ def class_rows(results: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
     return ["codec", "configuration", *classes], rows
 
 
-def markdown(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A Markdown table; the first two columns are left-aligned, numbers to the right."""
+def markdown(
+    titles: Sequence[str], rows: Sequence[Sequence[str]], left: Collection[int] = (0, 1)
+) -> str:
+    """A Markdown table; the columns ``left`` (text) are left-aligned, numbers to the right."""
     lines = [
         list(titles),
-        [":--" if i < 2 else "--:" for i in range(len(titles))],
+        [":--" if i in left else "--:" for i in range(len(titles))],
         *map(list, rows),
     ]
     return "\n".join(
