@@ -141,7 +141,8 @@ def main() -> int:
         return 0
 
     from ratewise.metrics.distortion import psnr
-    from ratewise.restoration.restorer import TILE_ABOVE, load_restorer
+    from ratewise.restoration.restorer import load_restorer, read_restorer
+    from ratewise.restoration.tiles import whole_up_to
     from ratewise.training.device import resolve_precision
 
     width, height = map(int, options.size.split("x"))
@@ -171,7 +172,7 @@ def main() -> int:
             print(f"PSNR between tiles and the whole {distance:.1f} dB (limit {TILES_LIMIT})")
             passed |= distance < TILES_LIMIT
         for megapixels in options.megapixels:
-            above = options.tile_above or TILE_ABOVE
+            above = options.tile_above or whole_up_to(read_restorer(path)[1].generator)
             ways = {"whole": 2**40} | ({"tiles": above} if megapixels * 1e6 > above else {})
             for name, limit in ways.items():
                 command = [sys.executable, __file__, str(options.images), "--memory", str(path)]

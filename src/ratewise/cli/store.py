@@ -1,11 +1,12 @@
-"""``ratewise store``: compress, decompress, info, verify."""
+"""``ratewise store``: compress, decompress, restore, info, verify."""
 
 from __future__ import annotations
 
 import sys
+import warnings
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
@@ -154,6 +155,69 @@ def decompress(
         if summary.failures:
             _name_problems(summary.failures)
             fail(f"{count(len(summary.failures), 'image')} could not be decoded", code=1)
+
+
+@app.command()
+def restore(
+    src: _StorePath,
+    dst: Annotated[Path, typer.Argument(help="Folder of the new store, of PNG images.")],
+    restorer: Annotated[
+        Path, typer.Option("--restorer", "-r", help="Weights of `ratewise restorer train`.")
+    ],
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    precision: Annotated[str, typer.Option(help="auto, fp32 or bf16.")] = "auto",
+    workers: WorkersOption = 1,
+    quiet: QuietOption = False,
+    json: JsonOption = False,
+) -> None:
+    """Restore the images of a store: a new store with the same tree and masks.
+
+    Interrupted and run again, it goes on. One process uses all cores; several
+    (--workers) use one core each, and load the restorer each.
+
+    Exit code 1: images that could not be read are in failures.csv, all others
+    are done.
+
+    Example:
+
+      ratewise store restore photos-q46/ photos-restored/ --restorer runs/r/restorer.safetensors
+    """
+    with friendly_errors():
+        for option, value, allowed in (
+            ("--device", device, ("auto", "cpu", "cuda")),
+            ("--precision", precision, ("auto", "fp32", "bf16")),
+        ):
+            if value not in allowed:
+                raise InputError(f"{option} {value!r}: must be {', '.join(allowed)}")
+
+        from ratewise.data.store import open_store
+        from ratewise.execution import Resources
+        from ratewise.restoration.stores import MismatchWarning, mismatches, restore_store
+
+        store = open_store(src)
+        for sentence in mismatches(store, [restorer]):
+            print(f"warning: {sentence}", file=sys.stderr)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", MismatchWarning)
+            summary = restore_store(
+                store,
+                dst,
+                [restorer],
+                resources=Resources(workers),
+                quiet=quiet,
+                device=device,
+                precision=cast(Any, precision),
+            )
+        if json:
+            print_json({**asdict(summary), "path": str(dst)})
+        else:
+            print(
+                f"{dst}: {summary.images} images restored from {_size(summary.source_bytes)}; "
+                f"{summary.done} done now, {summary.skipped} were there, {summary.failed} failed"
+            )
+        if summary.failed:
+            failed = count(summary.failed, "image")
+            fail(f"{failed} could not be restored; see {dst / 'failures.csv'}", code=1)
 
 
 @app.command()

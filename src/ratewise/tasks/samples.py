@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -14,6 +13,7 @@ from ratewise.errors import InputError
 from ratewise.images import Image, Mask
 from ratewise.tasks.augment import augment
 from ratewise.tasks.segmentation_settings import AugmentationSettings
+from ratewise.training.pixel_cache import PixelCache
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -97,7 +97,7 @@ class StoreSource:
         count = len(stores[0]) if stores else 0
         self._indices = tuple(range(count) if indices is None else indices)
         self._pick = pick
-        self._cache = _Cache(cache_bytes)
+        self._cache = PixelCache(cache_bytes)
         self._check()
 
     def __len__(self) -> int:
@@ -158,38 +158,6 @@ def collate(samples: Sequence[Sample]) -> Batch:
     targets = torch.from_numpy(np.stack([sample.target for sample in samples]))
     weights = torch.tensor([sample.weight for sample in samples], dtype=torch.float32)
     return Batch(images, targets, weights)
-
-
-class _Cache:
-    """Arrays by key, kept as long as they fit; what does not fit is made again each time."""
-
-    def __init__(self, capacity: int) -> None:
-        self._capacity = capacity
-        self._used = 0
-        self._kept: dict[tuple[int, int], np.ndarray[Any, np.dtype[np.uint8]]] = {}
-        self._lock = threading.Lock()
-
-    def get(
-        self,
-        key: tuple[int, int],
-        make: Callable[[], np.ndarray[Any, np.dtype[np.uint8]]],
-    ) -> np.ndarray[Any, np.dtype[np.uint8]]:
-        found = self._kept.get(key)
-        if found is not None:
-            return found
-        made = make()
-        with self._lock:
-            if key not in self._kept and self._used + made.nbytes <= self._capacity:
-                self._kept[key] = made
-                self._used += made.nbytes
-        return made
-
-    def __getstate__(self) -> dict[str, Any]:
-        # A process that makes samples starts with an empty cache and a lock of its own.
-        return {"capacity": self._capacity}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__init__(state["capacity"])  # type: ignore[misc]
 
 
 def _aligned(first: Any, other: Any) -> bool:

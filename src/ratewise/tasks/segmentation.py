@@ -18,8 +18,9 @@ from torch import Tensor, nn
 
 from ratewise.errors import InputError
 from ratewise.images import IGNORE
-from ratewise.tasks.segmentation_settings import STRIDED, Normalisation, SegmentationSettings
-from ratewise.training.weights import load_foreign
+from ratewise.tasks.segmentation_settings import STRIDED, SegmentationSettings
+from ratewise.training.normalisation import Normalisation
+from ratewise.training.weights import load_backbone
 from ratewise.validation import suggestion
 
 _MULTIPLE = 16
@@ -255,29 +256,19 @@ def _normalisation(encoder_name: str) -> Normalisation:
 
 def _load_encoder(module: nn.Module, file: Path, name: str) -> None:
     """Load a file whose keys are timm's or smp's; a classifier's last layers may be left over."""
-    state = load_foreign(file)
-    own = module.state_dict()
     # smp holds a timm model under 'model.'; a whole segmentation model holds it under 'encoder.'.
-    candidates = [
-        {prefix + key: value for key, value in state.items()} for prefix in ("", "model.")
-    ] + [
-        {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
-        for prefix in ("encoder.", "network.encoder.")
-    ]
-    best = max(candidates, key=lambda candidate: len(own.keys() & candidate.keys()))
-    missing = [k for k in own if k not in best and not k.endswith("num_batches_tracked")]
-    if missing:
-        raise InputError(
-            f"{file}: these are not the weights of encoder {name}: {missing[0]!r} and "
-            f"{len(missing) - 1} more of {len(own)} are missing"
-        )
-    for key, value in own.items():
-        if key in best and best[key].shape != value.shape:
-            raise InputError(
-                f"{file}: these are not the weights of encoder {name}: {key!r} is "
-                f"{tuple(best[key].shape)}, not {tuple(value.shape)}"
-            )
-    module.load_state_dict({**own, **{key: best[key] for key in own if key in best}})
+    load_backbone(
+        module,
+        file,
+        f"encoder {name}",
+        [
+            lambda key: f"model.{key}",
+            lambda key: key.removeprefix("encoder.") if key.startswith("encoder.") else None,
+            lambda key: (
+                key.removeprefix("network.encoder.") if key.startswith("network.encoder.") else None
+            ),
+        ],
+    )
 
 
 def _freeze(module: nn.Module, name: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -104,6 +104,41 @@ def apply_weights(module: nn.Module, state: Mapping[str, Tensor], where: str) ->
     if found:
         raise InputError(f"{where}: the weights do not fit the model: it {'; it '.join(found)}")
     module.load_state_dict(dict(state))
+
+
+def load_backbone(
+    module: nn.Module,
+    file: Path,
+    what: str,
+    spellings: Sequence[Callable[[str], str | None]] = (),
+) -> None:
+    """Load a backbone from a file of a whole network, whose other keys may be left over.
+
+    Each of ``spellings`` makes a key of the file one of ``module``, or None where it is of no
+    part of it; the one that finds most keys is taken, the file's own spelling among them. Raises
+    :class:`InputError` that names ``file`` and ``what`` if a key of ``module`` is not found or
+    has another shape; the module is then unchanged.
+    """
+    state = load_foreign(file)
+    own = module.state_dict()
+    candidates = [state]
+    for spelling in spellings:
+        spelled = {spelling(key): value for key, value in state.items()}
+        candidates.append({key: value for key, value in spelled.items() if key is not None})
+    best = max(candidates, key=lambda candidate: len(own.keys() & candidate.keys()))
+    missing = [k for k in own if k not in best and not k.endswith("num_batches_tracked")]
+    if missing:
+        raise InputError(
+            f"{file}: these are not the weights of {what}: {missing[0]!r} and "
+            f"{len(missing) - 1} more of {len(own)} are missing"
+        )
+    for key, value in own.items():
+        if key in best and best[key].shape != value.shape:
+            raise InputError(
+                f"{file}: these are not the weights of {what}: {key!r} is "
+                f"{tuple(best[key].shape)}, not {tuple(value.shape)}"
+            )
+    module.load_state_dict({**own, **{key: best[key] for key in own if key in best}})
 
 
 def _listed(verb: str, keys: list[str]) -> str:

@@ -1,0 +1,1 @@
+"""Dataset restoration: networks that give compressed images back what compression took."""
