@@ -16,6 +16,8 @@ from ratewise.recipes import recipe
 from ratewise.recipes.assembly import Ingredients
 from ratewise.recipes.standard import split_indices
 from ratewise.tasks.predictor import SegmentationPredictor, evaluate
+from ratewise.tasks.samples import Pick, collate
+from ratewise.tasks.segmentation import segmentation_loss
 from ratewise.tasks.segmentation_settings import SegmentationSettings
 from ratewise.training.loop import fit
 from ratewise.training.settings import OptimiserSettings, TrainingSettings
@@ -161,3 +163,36 @@ def test_settings_that_cannot_be_trained_are_refused(values: Any, message: str) 
 def test_an_unknown_recipe_is_named() -> None:
     with pytest.raises(InputError, match="did you mean standard"):
         recipe("standart")
+
+
+class _Negative(_Store):
+    """The same scenes with other colours."""
+
+    def image(self, index: int) -> np.ndarray:
+        return 255 - super().image(index)
+
+
+def test_each_image_comes_through_the_channel_and_with_the_weight_that_is_picked() -> None:
+    stores = [_Store(), _Negative()]
+
+    def pick(index: int) -> Pick:
+        return Pick((1,), 5.0) if index % 2 else Pick((0,))
+
+    ingredients = Ingredients(_settings(), CLASSES, stores, seed=0, indices=[1, 2, 4, 7], pick=pick)
+    source = recipe("standard")(ingredients).source
+    batch = collate([source.get(i, np.random.default_rng(0)) for i in range(4)])
+    assert batch.weights.tolist() == [5, 1, 1, 5]
+    assert len(batch.images) == 1
+    for place, index in enumerate([1, 2, 4, 7]):
+        expected = stores[index % 2].image(index)
+        sample = source.whole(place)  # type: ignore[attr-defined]
+        np.testing.assert_array_equal(sample.images[0], expected)
+
+
+def test_a_heavier_sample_pulls_the_loss_by_its_weight() -> None:
+    logits = torch.zeros(2, 3, 4, 4)
+    logits[0, 0] = 2.0
+    targets = torch.zeros(2, 4, 4, dtype=torch.uint8)
+    apart = [segmentation_loss(logits[i : i + 1], targets[i : i + 1]).item() for i in range(2)]
+    both = segmentation_loss(logits, targets, None, torch.tensor([5.0, 1.0])).item()
+    assert both == pytest.approx((5 * apart[0] + apart[1]) / 2, rel=1e-6)

@@ -7,25 +7,13 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
-import yaml
+from study_examples import MINIATURE, RESTORED, write_study
 
+from ratewise.execution import Resources
+from ratewise.study.engine import PlannedStudy, plan_study, run_study
 from ratewise.study.settings import Study, load_study
-
-MINIATURE: dict[str, Any] = {
-    "name": "miniature",
-    "data": {"name": "streets", "train": 6, "val": 3, "width": 64, "height": 48},
-    "task": {
-        "architecture": "FPN",
-        "encoder": "tu-mobilenetv3_small_050",
-        "augmentation": {"crop": [64, 48]},
-        "training": {"epochs": 2, "batch_size": 2, "precision": "fp32", "checkpoint_seconds": 0},
-    },
-    "codecs": ["jpeg:quality=5"],
-    "configurations": ["OO", "CO", "OC", "CC", "CO#50%"],
-}
 
 Start = Callable[[Path, Path], "subprocess.Popen[str]"]
 
@@ -59,10 +47,17 @@ def finished_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "out"
 
 
+@pytest.fixture(scope="session")
+def restored_run(tmp_path_factory: pytest.TempPathFactory) -> PlannedStudy:
+    """The miniature with restored and mixed channels, run once."""
+    folder = tmp_path_factory.mktemp("restored")
+    planned = plan_study(load_study(write_study(folder, RESTORED)), folder / "out")
+    run_study(planned, resources=Resources(1), quiet=True)
+    return planned
+
+
 def _written(folder: Path) -> Path:
-    path = folder / "miniature.yaml"
-    path.write_text(yaml.safe_dump(MINIATURE))
-    return path
+    return write_study(folder, MINIATURE)
 
 
 def _start(study: Path, out: Path) -> subprocess.Popen[str]:

@@ -13,11 +13,13 @@ from ratewise.cli.support import (
     QuietOption,
     WorkersOption,
     friendly_errors,
+    parse_size,
     print_json,
     print_table,
 )
 
 if TYPE_CHECKING:
+    from ratewise.study.advise.advise import Advice
     from ratewise.study.engine import PlannedStudy
 
 app = typer.Typer(no_args_is_help=True)
@@ -144,6 +146,62 @@ def report(
 
 
 @app.command()
+def advise(
+    folder: RunFolder,
+    budget: Annotated[
+        str | None, typer.Option(help="Bytes that may be collected: 500kB, 20MB, 5GB.")
+    ] = None,
+    cost: Annotated[
+        str | None, typer.Option(help="The same in per cent of OO's bytes: 2%.")
+    ] = None,
+    accuracy: Annotated[
+        str | None, typer.Option(help="The mIoU to reach: 0.70, or 70 (points).")
+    ] = None,
+    margin: Annotated[
+        float, typer.Option(min=0, help="Points that an estimate must lie above --accuracy.")
+    ] = 0.0,
+    images: Annotated[
+        int | None,
+        typer.Option(min=1, help="Images that you can collect.", show_default="the study's number"),
+    ] = None,
+    test: Annotated[
+        str, typer.Option(help="The channel that models are used on: O, C, R or A.")
+    ] = "O",
+    auxiliary: Annotated[
+        bool, typer.Option("--auxiliary", help="Count the bytes of auxiliary data sets too.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Say what to collect for a budget, a cost or an accuracy, from a run's results.
+
+    The exit code is 1 if the study has no answer.
+
+    Example: ratewise study advise runs/camvid-bpg --cost 2%
+    """
+    with friendly_errors():
+        from ratewise.study.advise.advise import Question, parse_accuracy, parse_percent
+        from ratewise.study.advise.advise import advise as ask
+        from ratewise.study.results import read_results
+
+        question = Question(
+            budget=None if budget is None else parse_size(budget, "--budget"),
+            percent=None if cost is None else parse_percent(cost),
+            accuracy=None if accuracy is None else parse_accuracy(accuracy),
+            images=images,
+            margin=margin / 100,
+            test=test,
+            auxiliary=auxiliary,
+        )
+        advice = ask(read_results(folder), question)
+        if as_json:
+            print_json(advice.to_json())
+        else:
+            _show_advice(advice)
+        if advice.best is None:
+            raise typer.Exit(1)
+
+
+@app.command()
 def schema() -> None:
     """Print the JSON schema of a study file, for editors that check YAML.
 
@@ -168,9 +226,13 @@ def _planned(
 def _summary(planned: PlannedStudy) -> str:
     stages = planned.plan.stages.values()
     cached = sum(planned.cache.is_complete(stage) for stage in stages)
+    restorers = planned.plan.count("restorer")
+    trainings = f"{planned.plan.count('train')} of them trainings" + (
+        f" and {restorers} of restorers" if restorers else ""
+    )
     return (
         f"{planned.study.settings.name}: {len(planned.plan.runs)} results from {len(stages)} "
-        f"stages, {planned.plan.count('train')} of them trainings; {cached} stages are cached"
+        f"stages, {trainings}; {cached} stages are cached"
     )
 
 
@@ -192,6 +254,16 @@ def _show(folder: Path) -> None:
 
     titles, rows = configuration_rows(results)
     print_table("", titles, rows)
+
+
+def _show_advice(advice: Advice) -> None:
+    from ratewise.report.advice_text import TITLES, best_sentence, option_row
+
+    print("\n".join([best_sentence(advice), *advice.notes]))
+    for title, options in (("next best", advice.alternatives), ("Pareto front", advice.front)):
+        if options:
+            print()
+            print_table(title, TITLES, [option_row(advice, option) for option in options])
 
 
 def _say(line: str) -> None:

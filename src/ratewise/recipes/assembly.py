@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from torch import nn
 
 from ratewise.data.classes import Classes
-from ratewise.tasks.samples import LabelledImages
+from ratewise.tasks.samples import LabelledImages, Pick
 from ratewise.tasks.segmentation_settings import SegmentationSettings
 from ratewise.training.objective import Objective
 from ratewise.training.source import SampleSource
@@ -30,6 +30,9 @@ class Ingredients:
     """Which images of the stores to use; all by default."""
     base: Path = Path()
     """The folder that a relative ``encoder_weights`` starts from."""
+    pick: Callable[[int], Pick] | None = None
+    """The channels and the weight of each image, by its index in the stores; without it every
+    sample brings all channels, with weight 1."""
 
 
 @dataclass(frozen=True)

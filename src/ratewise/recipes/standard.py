@@ -103,10 +103,13 @@ def build(ingredients: Ingredients) -> Assembly:
         ingredients.stores,
         settings.augmentation,
         indices=trained,
+        pick=ingredients.pick,
         cache_bytes=settings.cache_mebibytes * 2**20,
     )
     model = initial_model(settings, len(classes), seed=ingredients.seed, base=ingredients.base)
-    held_out = StoreSource(ingredients.stores, indices=held) if held else None
+    held_out = None
+    if held:
+        held_out = StoreSource(ingredients.stores, indices=held, pick=ingredients.pick)
     weights = _class_weights(settings, classes, source)
     objective = Standard(model, settings, classes, weights, held_out)
     return Assembly(objective, source, collate, model)

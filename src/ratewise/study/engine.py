@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from ratewise.data.dataset import Dataset, check_splits
-from ratewise.data.datasets import open_dataset
+from ratewise.data.dataset import Dataset
 from ratewise.errors import InputError, StageError
 from ratewise.execution import Resources
 from ratewise.files import read_json, write_json
 from ratewise.study.cache import Cache, locked
-from ratewise.study.digests import open_digests, split_contents
-from ratewise.study.plan import Plan, Stage, make_plan
+from ratewise.study.inputs import find_inputs
+from ratewise.study.plan import Plan, Stage
+from ratewise.study.planner import make_plan
+from ratewise.study.privileged import trained
 from ratewise.study.results import read_results, results_table, write_results
 from ratewise.study.scheduler import ScheduleReport, StageContext, run_plan
 from ratewise.study.settings import Study, StudySettings
@@ -30,6 +31,8 @@ class PlannedStudy:
     dataset: Dataset
     plan: Plan
     folder: Path
+    others: Mapping[str, Dataset] = field(default_factory=dict)
+    """Other data sets, by the fingerprints of the splits that are used of them."""
 
     @property
     def cache(self) -> Cache:
@@ -41,26 +44,14 @@ def plan_study(study: Study, folder: Path | None = None, *, quiet: bool = True) 
     """Check everything that a study rests on and plan it; runs no stage.
 
     Raises :class:`InputError` for a missing folder, an unknown split, a split without images,
-    a mask of another size than its image or a class id out of range.
+    a mask of another size than its image, a class id out of range, or a privileged share that
+    leaves a restorer nothing to be trained on.
     """
-    settings = study.settings
     folder = folder or study.default_folder
-    dataset = open_dataset(settings.data, study.base)
-    splits = (settings.train_split, settings.test_split)
-    for key, split in zip(("train_split", "test_split"), splits, strict=True):
-        if split not in dataset.splits:
-            raise InputError(
-                f"{key}: {dataset.name} has no split {split!r} (allowed: "
-                f"{', '.join(dataset.splits)})"
-            )
-    weights = _encoder_weights(study)
-    with open_digests(folder / "cache" / "digests.sqlite") as digests:
-        contents = split_contents(dataset, splits, digests, quiet=quiet)
-        digest = digests.of(weights) if weights else None
-    _check_labelled(dataset, splits)
-    _check_masks(dataset, contents, folder / "cache" / "checked", quiet=quiet)
-    plan = make_plan(settings, contents, digest)
-    return PlannedStudy(study, dataset, plan, folder)
+    inputs = find_inputs(study, folder, quiet=quiet)
+    plan = make_plan(study.settings, inputs.contents)
+    _check_restorers(plan, study.settings, inputs.dataset)
+    return PlannedStudy(study, inputs.dataset, plan, folder, inputs.others)
 
 
 def run_study(
@@ -76,7 +67,9 @@ def run_study(
     what was finished is kept and its rows are written.
     """
     settings, plan, cache = planned.study.settings, planned.plan, planned.cache
-    context = StageContext(settings, planned.dataset, planned.study.base, resources, quiet)
+    context = StageContext(
+        settings, planned.dataset, planned.study.base, resources, quiet, planned.others
+    )
 
     def collect(stage: Stage) -> None:
         if stage.kind == "evaluate":
@@ -131,36 +124,19 @@ def _is_collected(planned: PlannedStudy) -> bool:
     return plan == planned.plan and settings == planned.study.settings
 
 
-def _encoder_weights(study: Study) -> Path | None:
-    named = study.settings.task.weights_file
-    if named is None:
-        return None
-    path = study.base / named
-    if not path.is_file():
-        raise InputError(f"task.encoder_weights: {path}: no such file")
-    return path
-
-
-def _check_labelled(dataset: Dataset, splits: tuple[str, ...]) -> None:
-    for split in splits:
-        bare = next((item.key for item in dataset.items(split) if item.mask is None), None)
-        if bare is not None:
-            raise InputError(
-                f"{dataset.name}: {bare} in split {split!r} has no mask, which segmentation needs"
-            )
-
-
-def _check_masks(dataset: Dataset, contents: dict[str, str], folder: Path, *, quiet: bool) -> None:
-    """Check every image and mask of a split once; what was checked is remembered by content."""
-    if dataset.root is None:
-        return  # what is generated is right by construction
-    for split, content in contents.items():
-        marker = folder / content
-        if marker.is_file():
+def _check_restorers(plan: Plan, settings: StudySettings, dataset: Dataset) -> None:
+    """Every restorer of privileged images of the training split must have some to train on."""
+    frames = [(item.key, item.group) for item in dataset.items(settings.train_split)]
+    for stage in plan.stages.values():
+        if stage.kind != "restorer" or stage.params["images"]["rule"] == "all":
             continue
-        check_splits(dataset, [split], quiet=quiet)
-        marker.parent.mkdir(parents=True, exist_ok=True)
-        marker.touch()
+        count = len(trained(stage.params["images"], frames))
+        held_out = stage.params["restorer"]["validation"]
+        if settings.prepare.tile is None and count <= held_out:
+            raise InputError(
+                f"{stage.title}: validation = {held_out} images are held out of "
+                f"{count}, which leaves none to train on: lower it, or raise the share"
+            )
 
 
 def _failure_sentence(plan: Plan, report: ScheduleReport) -> str:

@@ -1,9 +1,9 @@
-"""The plan: a graph of stages that gives every result a study file asks for.
+"""The plan: a graph of stages that gives every result a study file asks for, as values.
 
 A stage is a description. Its fingerprint covers what it does, the version of the code that does
 it, the libraries that decide its output, and the fingerprints of its inputs; so two
 configurations that need the same stage share it, and a change reruns only what rests on it.
-Planning imports neither torch nor timm.
+:mod:`ratewise.study.planner` makes the plan of a study.
 """
 
 from __future__ import annotations
@@ -14,21 +14,17 @@ from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from ratewise import codecs
-from ratewise.data.prepare import prepare_fingerprint
 from ratewise.files import fingerprint
-from ratewise.study.channels import LOSSLESS, Configuration
-from ratewise.study.settings import (
-    CodecPair,
-    StudySettings,
-    pair_configuration,
-    side_codec,
-)
 
-_VERSIONS = {"prepare": 1, "compress": 1, "train": 1, "evaluate": 1}
+VERSIONS = {
+    "prepare": 1,
+    "compress": 1,
+    "restorer": 1,
+    "restore": 1,
+    "train": 1,
+    "evaluate": 1,
+}
 """Raised when the code of a stage changes what it writes; older results are then made anew."""
-
-_TRAINING_LIBRARIES = ("torch", "segmentation-models-pytorch", "timm", "numpy")
 
 
 @dataclass(frozen=True)
@@ -54,7 +50,12 @@ class Stage:
 
 @dataclass(frozen=True)
 class Run:
-    """One result row to come: a configuration with its codecs, recipe and seed, and its stages."""
+    """One result row to come: a configuration with its codecs, recipe and seed, and its stages.
+
+    ``train_store`` and ``test_store`` are the stages (prepare, compress or restore) of the images
+    that the model is trained and tested on; ``train_store`` of a mixture is that of the images
+    which are no originals. ``restorer`` is the name of the restorer, empty without one.
+    """
 
     configuration: str
     train_codec: str
@@ -65,6 +66,7 @@ class Run:
     test_store: str
     train: str
     evaluate: str
+    restorer: str = ""
 
 
 @dataclass(frozen=True)
@@ -100,151 +102,9 @@ class Plan:
         )
 
 
-def make_plan(
-    settings: StudySettings, contents: Mapping[str, str], weights: str | None = None
-) -> Plan:
-    """The plan of a study.
-
-    ``contents`` gives the fingerprint of each split's files, ``weights`` the digest of the file
-    that the model's encoder starts from, if it starts from one.
-    """
-    return _Planner(settings, contents, weights).plan()
-
-
-class _Planner:
-    def __init__(
-        self, settings: StudySettings, contents: Mapping[str, str], weights: str | None
-    ) -> None:
-        self._settings = settings
-        self._contents = contents
-        # A file of weights counts by its content, not by where it lies.
-        self._task = settings.task.deciding()
-        if weights is not None:
-            self._task["encoder_weights"] = weights
-        self._stages: dict[str, Stage] = {}
-
-    def plan(self) -> Plan:
-        runs = [
-            self._run(configuration, train_codec, test_codec, recipe, seed)
-            for seed in self._settings.seeds
-            for recipe in self._settings.recipes
-            for configuration, train_codec, test_codec in _pairs(self._settings)
-        ]
-        return Plan(self._stages, tuple(runs))
-
-    def _run(
-        self,
-        configuration: Configuration,
-        train_codec: str,
-        test_codec: str,
-        recipe: str,
-        seed: int,
-    ) -> Run:
-        train_store = self._store(self._settings.train_split, train_codec)
-        test_store = self._store(self._settings.test_split, test_codec)
-        train = self._train(configuration, train_codec, train_store, recipe, seed)
-        evaluate = self._add(
-            Stage(
-                "evaluate",
-                f"{train.title.removeprefix('train ')}, on {_channel_name(test_codec)}",
-                {"task": self._settings.task.kind},
-                {"model": train.fingerprint, "images": test_store.fingerprint},
-                _VERSIONS["evaluate"],
-            )
-        )
-        return Run(
-            configuration.name,
-            train_codec,
-            test_codec,
-            recipe,
-            seed,
-            train_store.fingerprint,
-            test_store.fingerprint,
-            train.fingerprint,
-            evaluate.fingerprint,
-        )
-
-    def _store(self, split: str, codec: str) -> Stage:
-        originals = self._add(
-            Stage(
-                "prepare",
-                f"prepare {split}",
-                {
-                    "data": self._settings.data.name,
-                    "split": split,
-                    "content": self._contents[split],
-                    "prepare": prepare_fingerprint(self._settings.prepare),
-                    "codec": codecs.codec(LOSSLESS).fingerprint,
-                },
-                version=_VERSIONS["prepare"],
-            )
-        )
-        if codec == LOSSLESS:
-            return originals
-        return self._add(
-            Stage(
-                "compress",
-                f"compress {split} with {codec}",
-                {"codec": codec, "codec_fingerprint": codecs.codec(codec).fingerprint},
-                {"originals": originals.fingerprint},
-                _VERSIONS["compress"],
-            )
-        )
-
-    def _train(
-        self, configuration: Configuration, codec: str, store: Stage, recipe: str, seed: int
-    ) -> Stage:
-        task = self._settings.task
-        return self._add(
-            Stage(
-                "train",
-                f"train {task.kind} on {_channel_name(codec)}{configuration.share_name}, "
-                f"seed {seed}",
-                {
-                    "task": self._task,
-                    "recipe": recipe,
-                    "share": str(configuration.share),
-                    "seed": seed,
-                    "libraries": {name: library_version(name) for name in _TRAINING_LIBRARIES},
-                },
-                {"images": store.fingerprint},
-                _VERSIONS["train"],
-            )
-        )
-
-    def _add(self, stage: Stage) -> Stage:
-        return self._stages.setdefault(stage.fingerprint, stage)
-
-
 def library_version(name: str) -> str:
     """The installed version of a distribution, without importing it; ``-`` where absent."""
     try:
         return version(name)
     except PackageNotFoundError:
         return "-"
-
-
-def _pairs(settings: StudySettings) -> list[tuple[Configuration, str, str]]:
-    """Every configuration with the codecs of its two sides, each combination once."""
-    found: dict[tuple[str, str, str], tuple[Configuration, str, str]] = {}
-    for entry in settings.configurations:
-        if isinstance(entry, CodecPair):
-            candidates = [(pair_configuration(entry), entry.train, entry.test)]
-        else:
-            configuration = Configuration.parse(entry)
-            candidates = [
-                (
-                    configuration,
-                    side_codec(configuration.train, codec),
-                    side_codec(configuration.test, codec),
-                )
-                for codec in settings.codecs
-            ]
-        for configuration, train_codec, test_codec in candidates:
-            key = (configuration.name, train_codec, test_codec)
-            found.setdefault(key, (configuration, train_codec, test_codec))
-    return list(found.values())
-
-
-def _channel_name(codec: str) -> str:
-    return "originals" if codec == LOSSLESS else codec

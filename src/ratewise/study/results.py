@@ -1,28 +1,35 @@
 """Result rows: one per configuration, codec, recipe and seed, from the finished stages of a plan.
 
-The columns are fixed (DESIGN.md); a report, a table or a plot is a query over them.
+The columns are fixed (DESIGN.md), and ``restorer`` (the restorer's name, empty without one) comes
+after them; a report, a table or a plot is a query over them.
 
 ``train_bpp`` and ``test_bpp`` are measured from the files that exist: eight times their bytes by
-their pixels, for originals too, which are stored as PNG. ``bytes_compressed`` counts the training
-images that were collected compressed, ``bytes_privileged`` those collected as originals.
+their pixels, for originals too, which are stored as PNG; those of a restored image are the
+compressed file's it was made from. What was collected to train the model, restorers included, is
+counted in :mod:`ratewise.study.accounting`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ratewise.data.store import Record, open_store
+from ratewise.data.store import Record
 from ratewise.errors import InputError
 from ratewise.files import read_json, write_atomically
 from ratewise.metrics.rate import bits_per_pixel
+from ratewise.study.accounting import account
 from ratewise.study.cache import Cache
-from ratewise.study.channels import LOSSLESS, Configuration
-from ratewise.study.plan import Plan, Run
+from ratewise.study.channels import AUXILIARY, LOSSLESS, Configuration, percent
+from ratewise.study.outputs import METRICS
+from ratewise.study.outputs import MODEL as MODEL
+from ratewise.study.outputs import STORE as STORE
+from ratewise.study.outputs import prediction_path as prediction_path
+from ratewise.study.outputs import shown_indices as shown_indices
+from ratewise.study.plan import Plan, Run, Stage
 from ratewise.study.settings import StudySettings
-from ratewise.study.shares import share_indices
+from ratewise.study.stage_stores import StageStores
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -47,62 +54,63 @@ COLUMNS = (
     "bytes_privileged",
     "bytes_auxiliary",
     "restorer_overlap",
+    "restorer",
 )
-STORE = "store"
-"""The folder of a prepare or compress stage that holds its store."""
-
-MODEL = "model.safetensors"
-"""The file of a train stage that holds its weights."""
-
-METRICS = "metrics.json"
-"""The file of an evaluate stage that holds its numbers."""
-
-_SHOWN = 8
-
-
-def shown_indices(count: int) -> list[int]:
-    """The test images whose predictions are kept for pictures: up to eight, evenly spread."""
-    shown = min(count, _SHOWN)
-    return [index * count // shown for index in range(shown)]
-
-
-def prediction_path(folder: Path, index: int) -> Path:
-    """Where an evaluate stage keeps the prediction of a test image."""
-    return folder / "predictions" / f"{index}.png"
 
 
 def results_table(settings: StudySettings, plan: Plan, cache: Cache) -> pd.DataFrame:
     """The rows of every run whose stages are finished, in the plan's order."""
     import pandas as pd
 
-    reader = _Stores(plan, cache)
+    reader = StageStores(plan, cache)
     finished = [run for run in plan.runs if cache.is_complete(plan.stages[run.evaluate])]
     rows = [_row(settings, run, plan, cache, reader) for run in finished]
     table = pd.DataFrame(rows)
     return table if rows else pd.DataFrame(columns=list(COLUMNS))
 
 
-def rates_table(settings: StudySettings, plan: Plan, cache: Cache) -> pd.DataFrame:
-    """One row per finished store: codec, split, images, bpp, psnr (dB), bytes."""
+def rates_table(
+    settings: StudySettings, plan: Plan, cache: Cache, *, restored: bool = False
+) -> pd.DataFrame:
+    """One row per finished store of training or test images: codec, split, images, bpp, psnr
+    (dB), bytes. Stores that only restorers are trained on have none.
+
+    With ``restored``, restored stores too: at the rate of what they were made from, the PSNR that
+    of the images against their originals (without those that their restorer was trained on). Two
+    columns more say how: ``restorer`` and ``channel`` (``R``, ``A``, ``r@12.5%``).
+    """
     import pandas as pd
 
-    reader = _Stores(plan, cache)
+    reader = StageStores(plan, cache)
+    names = _restored_stores(plan) if restored else {}
+    kinds = ("prepare", "compress", "restore") if restored else ("prepare", "compress")
+    used = {
+        _originals(plan.stages[store])
+        for run in plan.runs
+        for store in (run.train_store, run.test_store)
+    }
     rows = []
     for stage in plan.stages.values():
-        if stage.kind not in ("prepare", "compress") or not cache.is_complete(stage):
+        if stage.kind not in kinds or not cache.is_complete(stage):
             continue
-        records = reader.records(stage.fingerprint)
-        origin = stage if stage.kind == "prepare" else plan.stages[stage.inputs["originals"]]
-        rows.append(
-            {
-                "codec": stage.params["codec"] if stage.kind == "compress" else LOSSLESS,
-                "split": origin.params["split"],
-                "images": len(records),
-                "bpp": _bpp(records),
-                "psnr": sum(record.psnr for record in records) / len(records),
-                "bytes": sum(record.bytes for record in records),
-            }
-        )
+        if _originals(stage) not in used:
+            continue
+        origin = plan.stages[_originals(stage)]
+        made_of = reader.made_of(stage)
+        records = reader.records(made_of.fingerprint)
+        kept = [i for i in range(len(records)) if not reader.seen(stage, i)]
+        psnrs = reader.psnrs(stage, kept or range(len(records)))
+        row = {
+            "codec": made_of.params["codec"] if made_of.kind == "compress" else LOSSLESS,
+            "split": origin.params["split"],
+            "images": len(records),
+            "bpp": _bpp(records),
+            "psnr": sum(psnrs) / len(psnrs),
+            "bytes": sum(record.bytes for record in records),
+        }
+        if restored:
+            row["restorer"], row["channel"] = names.get(stage.fingerprint, ("", ""))
+        rows.append(row)
     return pd.DataFrame(rows)
 
 
@@ -131,30 +139,31 @@ def read_results(folder: Path) -> pd.DataFrame:
         ) from None
 
 
-class _Stores:
-    """Reads each store's records once."""
+def _originals(stage: Stage) -> str:
+    """The fingerprint of the stage that prepared the images of a stage's store."""
+    return stage.fingerprint if stage.kind == "prepare" else stage.inputs["originals"]
 
-    def __init__(self, plan: Plan, cache: Cache) -> None:
-        self._plan, self._cache = plan, cache
-        self._records: dict[str, Sequence[Record]] = {}
 
-    def records(self, name: str) -> Sequence[Record]:
-        if name not in self._records:
-            store = open_store(self._cache.folder(self._plan.stages[name]) / STORE)
-            self._records[name] = store.records
-        return self._records[name]
+def _restored_stores(plan: Plan) -> dict[str, tuple[str, str]]:
+    """The restorer's name and the channel of each restored store, as the runs call it."""
+    names: dict[str, tuple[str, str]] = {}
+    for run in plan.runs:
+        configuration = Configuration.parse(run.configuration)
+        share = configuration.train.share
+        for store, side in (
+            (run.train_store, configuration.train.letter),
+            (run.test_store, configuration.test.letter),
+        ):
+            label = side if share is None or side == AUXILIARY else f"{side}@{percent(share)}"
+            names.setdefault(store, (run.restorer, label))
+    return {store: name for store, name in names.items() if plan.stages[store].kind == "restore"}
 
 
 def _row(
-    settings: StudySettings, run: Run, plan: Plan, cache: Cache, stores: _Stores
+    settings: StudySettings, run: Run, plan: Plan, cache: Cache, stores: StageStores
 ) -> dict[str, Any]:
     configuration = Configuration.parse(run.configuration)
-    share = Fraction(plan.stages[run.train].params["share"])
-    train_all = stores.records(run.train_store)
-    train = [train_all[index] for index in share_indices(len(train_all), share, run.seed)]
-    test = stores.records(run.test_store)
-    train_bytes = sum(record.bytes for record in train)
-    compressed = run.train_codec != LOSSLESS
+    collected = account(run, plan, stores)
     metrics = read_json(cache.folder(plan.stages[run.evaluate]) / METRICS)
     return {
         "study": settings.name,
@@ -164,20 +173,21 @@ def _row(
         "model": f"{settings.task.architecture} {settings.task.encoder}",
         "recipe": run.recipe,
         "seed": run.seed,
-        "train_channel": configuration.train,
+        "train_channel": configuration.train.letter,
         "train_codec": run.train_codec,
         "train_share": configuration.share_name,
-        "test_channel": configuration.test,
+        "test_channel": configuration.test.letter,
         "test_codec": run.test_codec,
-        "train_images": len(train),
-        "train_bpp": _bpp(train),
-        "test_bpp": _bpp(test),
-        "bytes_compressed": train_bytes if compressed else 0,
-        "bytes_privileged": 0 if compressed else train_bytes,
-        "bytes_auxiliary": 0,
-        "restorer_overlap": 0,
-        "train_psnr": sum(record.psnr for record in train) / len(train),
-        "test_psnr": sum(record.psnr for record in test) / len(test),
+        "train_images": len(collected.train),
+        "train_bpp": _bpp(collected.train),
+        "test_bpp": _bpp(collected.test),
+        "bytes_compressed": collected.bytes_compressed,
+        "bytes_privileged": collected.bytes_privileged,
+        "bytes_auxiliary": collected.bytes_auxiliary,
+        "restorer_overlap": collected.overlap,
+        "restorer": run.restorer,
+        "train_psnr": collected.train_psnr,
+        "test_psnr": collected.test_psnr,
         **metrics,
     }
 

@@ -27,6 +27,8 @@ class StageContext:
     base: Path
     resources: Resources
     quiet: bool = False
+    others: Mapping[str, Dataset] = field(default_factory=dict)
+    """Other data sets, by the fingerprints of the splits that are used of them."""
 
 
 class StageRunner(Protocol):

@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from ratewise import codecs
 from ratewise.data.datasets import DatasetSettings
 from ratewise.data.prepare import PrepareSettings
 from ratewise.settings_files import read_settings
-from ratewise.study.channels import COMPRESSED, LOSSLESS, ORIGINAL, Configuration
+from ratewise.study.budget_settings import BudgetSettings
+from ratewise.study.channels import (
+    AUXILIARY,
+    COMPRESSED,
+    LOSSLESS,
+    ORIGINAL,
+    RESTORED,
+    Channel,
+    Configuration,
+)
+from ratewise.study.restoration_settings import RestorationSettings
 from ratewise.tasks.segmentation_settings import SegmentationSettings
-from ratewise.validation import Settings
+from ratewise.validation import Settings, suggestion
 
 
 class CodecPair(Settings):
@@ -44,8 +55,10 @@ class StudySettings(Settings):
     task: SegmentationSettings
     codecs: list[str] = Field(min_length=1)
     configurations: list[str | CodecPair] = Field(min_length=1)
+    budgets: BudgetSettings | None = None
     recipes: list[Literal["standard"]] = Field(["standard"], min_length=1)
     seeds: list[Annotated[int, Field(ge=0, lt=2**32)]] = Field([0], min_length=1)
+    restoration: RestorationSettings | None = None
     report: ReportSettings = ReportSettings()
 
     @field_validator("codecs")
@@ -69,6 +82,41 @@ class StudySettings(Settings):
     @classmethod
     def _each_once(cls, values: list[Any]) -> list[Any]:
         return _unique(values, "the list")
+
+    @model_validator(mode="after")
+    def _restoration_is_set_up(self) -> StudySettings:
+        seen: dict[Configuration, str] = {}
+        for entry in self.configurations:
+            if isinstance(entry, str):
+                _check_restoration(entry, self.restoration)
+                resolved = self.resolved(Configuration.parse(entry))
+                if resolved in seen:
+                    raise ValueError(f"{seen[resolved]} and {entry} are the same configuration")
+                seen[resolved] = entry
+                needs_a_codec = resolved.restores or resolved.train.mixes
+                if needs_a_codec and set(self.codecs) == {LOSSLESS}:
+                    raise ValueError(f"{entry} needs a codec; {LOSSLESS} stands for originals")
+        for name in self.budgets.configurations if self.budgets else ():
+            _check_restoration(name, self.restoration)
+        split = self.restoration.privileged.split if self.restoration else None
+        own = self.restoration is not None and self.restoration.privileged.data is None
+        if own and split in (self.train_split, self.test_split):
+            raise ValueError(
+                f"restoration.privileged.split = {split!r} is a split of the task; name another "
+                "one, or groups or a share of the training split"
+            )
+        return self
+
+    def resolved(self, configuration: Configuration) -> Configuration:
+        """The configuration with the name of the restorer that it uses, if it uses one."""
+        if self.restoration is None or not configuration.restores:
+            return configuration
+        name = configuration.restorer or self.restoration.first
+        train, test = (
+            replace(side, restorer=name if side.restores else "")
+            for side in (configuration.train, configuration.test)
+        )
+        return replace(configuration, train=train, test=test)
 
 
 class Study:
@@ -96,15 +144,35 @@ def load_study(path: str | Path, overrides: dict[str, str] | None = None) -> Stu
     return Study(settings, file.resolve().parent, file)
 
 
-def side_codec(letter: str, codec: str) -> str:
-    """The codec spec of one side of a configuration: ``codec`` where that side is compressed."""
-    return codec if letter == COMPRESSED else LOSSLESS
-
-
 def pair_configuration(pair: CodecPair) -> Configuration:
-    """The letters of a pair of codecs."""
-    train, test = (ORIGINAL if spec == LOSSLESS else COMPRESSED for spec in (pair.train, pair.test))
+    """The configuration that a pair of codecs means."""
+    train, test = (
+        Channel(ORIGINAL if spec == LOSSLESS else COMPRESSED, spec)
+        for spec in (pair.train, pair.test)
+    )
     return Configuration(train, test)
+
+
+def _check_restoration(name: str, restoration: RestorationSettings | None) -> None:
+    """Raise ValueError if the configuration ``name`` needs what the study does not set up."""
+    configuration = Configuration.parse(name)
+    if not configuration.restores:
+        if configuration.restorer:
+            raise ValueError(
+                f"{name} restores nothing, so it cannot use restorer {configuration.restorer!r}"
+            )
+        return
+    if restoration is None:
+        letters = f"{RESTORED}, {AUXILIARY}, r and o+r"
+        raise ValueError(f"{name} needs the section 'restoration' ({letters} restore images)")
+    known = restoration.restorers
+    if configuration.restorer and configuration.restorer not in known:
+        raise ValueError(
+            f"{name}: restorer {configuration.restorer!r} is not known"
+            f"{suggestion(configuration.restorer, known)} (allowed: {', '.join(known)})"
+        )
+    if configuration.auxiliary and restoration.auxiliary is None:
+        raise ValueError(f"{name} needs restoration.auxiliary, the data set to train on")
 
 
 def _unique(values: list[Any], what: str) -> list[Any]:

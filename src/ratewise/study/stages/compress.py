@@ -8,8 +8,8 @@ from pathlib import Path
 from ratewise.data.compress import compress_store
 from ratewise.data.sources import StoreSource
 from ratewise.data.store import open_store
+from ratewise.study.outputs import STORE
 from ratewise.study.plan import Stage
-from ratewise.study.results import STORE
 from ratewise.study.scheduler import StageContext
 from ratewise.study.stages.stores import checked_files
 

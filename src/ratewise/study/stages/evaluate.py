@@ -8,8 +8,8 @@ from pathlib import Path
 from ratewise.data.store import open_store
 from ratewise.files import write_json
 from ratewise.images import write_png
+from ratewise.study.outputs import METRICS, MODEL, STORE, prediction_path, shown_indices
 from ratewise.study.plan import Stage
-from ratewise.study.results import METRICS, MODEL, STORE, prediction_path, shown_indices
 from ratewise.study.scheduler import StageContext
 from ratewise.tasks.predictor import SegmentationPredictor, evaluate, load_model
 

@@ -1,4 +1,4 @@
-"""What the two stages that make stores share."""
+"""What the stages that make stores share."""
 
 from __future__ import annotations
 

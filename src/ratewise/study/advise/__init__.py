@@ -1,0 +1,1 @@
+"""What collecting data costs, what it buys, and which of it to choose; from a study's rows."""

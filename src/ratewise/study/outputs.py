@@ -1,0 +1,38 @@
+"""What stages leave in their folders, by name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+STORE = "store"
+"""The folder of a prepare, compress or restore stage that holds its store."""
+
+MODEL = "model.safetensors"
+"""The file of a train stage that holds its weights."""
+
+RESTORER = "restorer.safetensors"
+"""The file of a restorer stage that holds its weights."""
+
+SEEN = "images.json"
+"""The file of a restorer stage that lists the originals it was trained on: the key and the SHA-256
+of the file of each."""
+
+QUALITY = "quality.csv"
+"""The file of a restore stage that compares its images, and those that they were made from, with
+the originals: rows of :class:`ratewise.study.quality.Quality`."""
+
+METRICS = "metrics.json"
+"""The file of an evaluate stage that holds its numbers."""
+
+_SHOWN = 8
+
+
+def shown_indices(count: int) -> list[int]:
+    """The test images whose predictions are kept for pictures: up to eight, evenly spread."""
+    shown = min(count, _SHOWN)
+    return [index * count // shown for index in range(shown)]
+
+
+def prediction_path(folder: Path, index: int) -> Path:
+    """Where an evaluate stage keeps the prediction of a test image."""
+    return folder / "predictions" / f"{index}.png"

@@ -1,0 +1,180 @@
+"""Making the plan of a study: which stages its configurations need. Imports no torch, no timm."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from ratewise.study.channels import AUXILIARY, LOSSLESS, Channel, Configuration, percent
+from ratewise.study.graph import Contents, Graph
+from ratewise.study.plan import VERSIONS, Plan, Run, Stage, library_version
+from ratewise.study.privileged import PrivilegedShare
+from ratewise.study.restoration_settings import RestorationSettings
+from ratewise.study.restoring import Restoring, on_test
+from ratewise.study.settings import CodecPair, StudySettings, pair_configuration
+
+_TRAINING_LIBRARIES = ("torch", "segmentation-models-pytorch", "timm", "numpy")
+_ORIGINAL_WEIGHT: float = RestorationSettings.model_fields["original_weight"].default
+
+
+def make_plan(settings: StudySettings, contents: Contents) -> Plan:
+    """The plan of a study whose files have these ``contents``."""
+    return _Planner(settings, contents).plan()
+
+
+def configurations(settings: StudySettings) -> list[Configuration]:
+    """Every configuration with the codecs of its two sides, each combination once.
+
+    An original has nothing to restore: where something is restored or mixed, the lossless point
+    is left out.
+    """
+    found: dict[Configuration, None] = {}
+    for entry in settings.configurations:
+        if isinstance(entry, CodecPair):
+            found.setdefault(pair_configuration(entry))
+            continue
+        spelled = Configuration.parse(entry)
+        for codec in settings.codecs:
+            if codec == LOSSLESS and (spelled.restores or spelled.train.mixes):
+                continue
+            found.setdefault(spelled.through(codec))
+    for budgeted in settings.budgets.expand(settings.codecs) if settings.budgets else ():
+        found.setdefault(budgeted)
+    return list(found)
+
+
+class _TrainingSide(NamedTuple):
+    """Where training images come from: a store and, where a rule chooses among its images or
+    puts originals in their place, the originals and that rule (``images`` of the train stage)."""
+
+    images: Stage
+    name: str
+    originals: Stage | None = None
+    rule: dict[str, Any] | None = None
+
+
+class _Planner:
+    def __init__(self, settings: StudySettings, contents: Contents) -> None:
+        self._settings = settings
+        self._graph = Graph(settings, contents)
+        self._restoring = Restoring(settings, self._graph, contents)
+        # A file of weights counts by its content, not by where it lies.
+        self._task = settings.task.deciding()
+        if contents.encoder_weights is not None:
+            self._task["encoder_weights"] = contents.encoder_weights
+
+    def plan(self) -> Plan:
+        for split in (self._settings.train_split, self._settings.test_split):
+            self._graph.originals(split)  # first of all, before those of other data sets
+        runs = [
+            self._run(configuration, recipe, seed)
+            for seed in self._settings.seeds
+            for recipe in self._settings.recipes
+            for configuration in configurations(self._settings)
+        ]
+        return Plan(self._graph.stages, tuple(runs))
+
+    def _run(self, spelled: Configuration, recipe: str, seed: int) -> Run:
+        configuration = self._settings.resolved(spelled)
+        test = on_test(configuration.train, configuration.test)
+        side = self._training_side(configuration.train)
+        test_store = self._store(self._settings.test_split, test)
+        train = self._train(side, configuration, recipe, seed)
+        evaluate = self._graph.add(
+            Stage(
+                "evaluate",
+                f"{train.title.removeprefix('train ')}, on {channel_name(test)}",
+                {"task": self._settings.task.kind},
+                {"model": train.fingerprint, "images": test_store.fingerprint},
+                VERSIONS["evaluate"],
+            )
+        )
+        return Run(
+            spelled.name,
+            configuration.train.codec or LOSSLESS,
+            configuration.test.codec or LOSSLESS,
+            recipe,
+            seed,
+            side.images.fingerprint,
+            test_store.fingerprint,
+            train.fingerprint,
+            evaluate.fingerprint,
+            configuration.restorer if configuration.restores else "",
+        )
+
+    def _store(self, split: str, channel: Channel, *, cross_fit: bool = False) -> Stage:
+        """The stage that leaves a split as it comes out of ``channel``."""
+        if channel.restores:
+            return self._restoring.restored(split, channel, cross_fit=cross_fit)
+        return self._graph.store(split, channel.codec or LOSSLESS)
+
+    def _training_side(self, channel: Channel) -> _TrainingSide:
+        split, overlap = self._settings.train_split, self._overlap
+        without = self._restoring.without
+        privileged = self._restoring.share_of(channel)
+        shared = privileged is not None and channel.letter in ("R", "r")
+        originals = self._graph.originals(split)
+        store = self._store(split, channel, cross_fit=shared and overlap == "cross_fit")
+        rule: dict[str, Any] | None = {"use": "all", "without": list(without)} if without else None
+        if privileged is not None and channel.letter == "o":
+            rule = _chosen("only", privileged)
+        elif privileged is not None and channel.mixes:
+            rule = {**_chosen("replaced", privileged), "original_weight": self._original_weight}
+        elif privileged is not None and shared and overlap == "exclude":
+            rule = _chosen("outside", privileged)
+        return _TrainingSide(store, channel_name(channel), originals if rule else None, rule)
+
+    @property
+    def _overlap(self) -> str:
+        return self._settings.restoration.overlap if self._settings.restoration else ""
+
+    @property
+    def _original_weight(self) -> float:
+        restoration = self._settings.restoration
+        return restoration.original_weight if restoration else _ORIGINAL_WEIGHT
+
+    def _train(
+        self, side: _TrainingSide, configuration: Configuration, recipe: str, seed: int
+    ) -> Stage:
+        task = self._settings.task
+        params: dict[str, Any] = {
+            "task": self._task,
+            "recipe": recipe,
+            "share": str(configuration.share),
+            "seed": seed,
+            "libraries": {name: library_version(name) for name in _TRAINING_LIBRARIES},
+        }
+        inputs = {"images": side.images.fingerprint}
+        if side.rule is not None and side.originals is not None:
+            params["images"] = side.rule
+            inputs["originals"] = side.originals.fingerprint
+        if configuration.budget is not None:
+            params["budget"] = configuration.budget.to_json()
+            inputs["originals"] = self._graph.originals(self._settings.train_split).fingerprint
+            if side.images.kind == "restore":
+                inputs["compressed"] = side.images.inputs["compressed"]
+                restorer = self._graph.stages[side.images.inputs["restorer 0"]]
+                if configuration.train.letter != AUXILIARY:
+                    inputs["privileged"] = restorer.inputs["originals"]
+                    params["budget"]["privileged"] = restorer.params["images"]
+        title = f"train {task.kind} on {side.name}{configuration.images_name}, seed {seed}"
+        return self._graph.add(Stage("train", title, params, inputs, VERSIONS["train"]))
+
+
+def _chosen(use: str, privileged: PrivilegedShare) -> dict[str, Any]:
+    """``images`` of a train stage; the margin concerns restorers alone."""
+    return {"use": use, **{k: v for k, v in privileged.to_json().items() if k != "margin"}}
+
+
+def channel_name(channel: Channel) -> str:
+    """What comes out of a channel, in words: ``originals``, ``jpeg:quality=5 restored by rdn``."""
+    codec = channel.codec or LOSSLESS
+    share = "" if channel.share is None else percent(channel.share)
+    if channel.letter == "o":
+        return f"{share} of the originals"
+    name = "originals" if codec == LOSSLESS else codec
+    if channel.restores:
+        name = f"{name} restored by {channel.restorer}"
+    if channel.mixes:
+        return f"{name} and {share} of the originals"
+    notes = {"A": " (auxiliary)", "r": f" ({share})"}
+    return name + notes.get(channel.letter, f" ({share})" if channel.restores and share else "")
