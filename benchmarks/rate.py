@@ -30,7 +30,7 @@ from ratewise.errors import InputError
 from ratewise.images import Image, read_image
 from ratewise.metrics.distortion import psnr
 
-CODECS = ("bpg", "jpeg", "webp", "jpeg2000", "avif")
+CODECS = ("bpg", "jpeg", "webp", "jpeg2000", "avif", "msh")
 RATES = (0.25, 0.5, 1.0)
 QUALITIES = (28.0, 32.0, 36.0)
 CROP = 224
@@ -42,6 +42,7 @@ POINTS: dict[str, tuple[float, ...]] = {
     ),
     "webp": (0, 1, 2, 4, 7, 10, 20, 30, 40, 50, 60, 70, 75, 80, 85, 90, 95, 98, 100),
     "avif": (0, 2, 5, 10, 20, 30, 40, 50, 60, 70, 80, 85, 90, 95, 98, 100),
+    "msh": (1, 2, 3, 4, 5),
     "jpeg2000": (
         1, 2, 2.5, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 512, 1024, 1_000_000,
     ),

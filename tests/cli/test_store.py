@@ -91,6 +91,17 @@ def test_a_split_of_generated_data(tmp_path: Path) -> None:
     assert json.loads(result.stdout)["pixels"] == 32 * 32
 
 
+def test_tiles_are_spread_over_a_grid(photos: Path, tmp_path: Path) -> None:
+    tiles = ("--tile", "8x12", "--grid", "3x2")
+    made = _run("compress", photos, tmp_path / "s", "-c", "png", *tiles, "-j", 1, "-q", "--json")
+    assert made.exit_code == 0, made.output
+    assert json.loads(made.stdout)["images"] == 2 * 6
+    for place, left in enumerate((0, 4, 8)):  # 16 pixels wide, so 4 from one tile to the next
+        tile = np.asarray(PillowImage.open(tmp_path / f"s/0_r1_c{place}.png"))
+        whole = np.asarray(PillowImage.open(photos / "0.png"))
+        np.testing.assert_array_equal(tile, whole[4:16, left : left + 8])
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -100,6 +111,8 @@ def test_a_split_of_generated_data(tmp_path: Path) -> None:
         (["{photos}", "{photos}/s", "--codec", "png"], "outside of its source"),
         (["{photos}", "{out}", "--codec", "png", "--split", "x"], "need --data"),
         (["{photos}", "{out}", "--codec", "png", "--crop", "8"], "--crop = '8'"),
+        (["{photos}", "{out}", "--codec", "png", "--grid", "4"], "must be COLUMNSxROWS"),
+        (["{photos}", "{out}", "--codec", "png", "--grid", "2x2"], "'grid' needs 'tile'"),
         (["{photos}", "{out}", "--codec", "jpeg", "--objective", "mse"], "needs --budget"),
         (["{photos}", "{out}", "--codec", "jpeg:quality=5", "--budget", "9000"], "leave quality"),
         (["{photos}", "{out}", "--codec", "png", "--budget", "9000"], "no operating point"),

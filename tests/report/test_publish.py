@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from ratewise.errors import InputError
@@ -54,14 +55,18 @@ def test_the_check_writes_nothing_and_fails_until_all_is_published(folder, capsy
 
 def test_an_unknown_kind_is_refused_by_name(results):
     with pytest.raises(InputError, match=r"x\.md: unknown table kind 'class' .*configurations"):
-        fill_tables("<!-- table:class -->\n<!-- /table -->", StudyResults(results).tables, "x.md")
+        fill_tables(
+            "<!-- table:class -->\n<!-- /table -->",
+            StudyResults(results, pd.DataFrame()).tables,
+            "x.md",
+        )
 
 
 def test_a_marker_that_is_not_closed_is_refused(results):
     text = "<!-- table:classes -->\n"
     for wrong in (text, text + "<!-- table:configurations -->\n<!-- /table -->\n"):
         with pytest.raises(InputError, match=r"'classes' has no"):
-            fill_tables(wrong, StudyResults(results).tables, "x.md")
+            fill_tables(wrong, StudyResults(results, pd.DataFrame()).tables, "x.md")
 
 
 def test_a_file_of_something_else_is_refused(folder, capsys):

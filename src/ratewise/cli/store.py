@@ -61,6 +61,9 @@ def compress(
     short_side: Annotated[int | None, typer.Option(help="Resize the short side first.")] = None,
     crop: Annotated[str | None, typer.Option(help="Then crop the centre, WIDTHxHEIGHT.")] = None,
     tile: Annotated[str | None, typer.Option(help="Then cut into tiles, WIDTHxHEIGHT.")] = None,
+    grid: Annotated[
+        str | None, typer.Option(help="So many tiles, spread evenly, COLUMNSxROWS.")
+    ] = None,
     workers: WorkersOption = 0,
     quiet: QuietOption = False,
     json: JsonOption = False,
@@ -94,7 +97,7 @@ def compress(
 
         if objective and budget is None:
             raise InputError("--objective needs --budget")
-        settings = _prepare_settings(resize, short_side, crop, tile)
+        settings = _prepare_settings(resize, short_side, crop, tile, grid)
         source = _source(src, data, split, option or [], settings)
         control = None
         if budget is None:
@@ -289,13 +292,17 @@ def _source(
 
 
 def _prepare_settings(
-    resize: str | None, short_side: int | None, crop: str | None, tile: str | None
+    resize: str | None,
+    short_side: int | None,
+    crop: str | None,
+    tile: str | None,
+    grid: str | None,
 ) -> PrepareSettings:
     from ratewise.data.prepare import PrepareSettings
     from ratewise.validation import validate
 
-    sizes = {"resize": resize, "crop": crop, "tile": tile}
-    value: dict[str, Any] = {key: _pair(key, text) for key, text in sizes.items() if text}
+    pairs = {"resize": resize, "crop": crop, "tile": tile, "grid": grid}
+    value: dict[str, Any] = {key: _pair(key, text) for key, text in pairs.items() if text}
     if short_side is not None:
         value["short_side"] = short_side
     return validate(PrepareSettings, value, "prepare")
@@ -304,7 +311,8 @@ def _prepare_settings(
 def _pair(key: str, text: str) -> tuple[int, int]:
     width, _, height = text.lower().partition("x")
     if not (width.isdecimal() and height.isdecimal()):
-        raise InputError(f"--{key} = {text!r}: must be WIDTHxHEIGHT, such as 240x180")
+        form = "COLUMNSxROWS, such as 4x3" if key == "grid" else "WIDTHxHEIGHT, such as 240x180"
+        raise InputError(f"--{key} = {text!r}: must be {form}")
     return int(width), int(height)
 
 

@@ -57,7 +57,7 @@ def read(data: bytes) -> tuple[Header, bytes]:
     are not allowed.
     """
     if not data.startswith(MAGIC):
-        raise CodecError("the data is not of a learned codec: it does not begin with 'RWN'")
+        raise CodecError("the data is not a file of a learned codec: it does not begin with 'RWN'")
     if len(data) < 4 + FINGERPRINT_BYTES:
         raise CodecError(f"the data of a learned codec is cut short: {len(data)} bytes")
     version, code = data[3] >> 4, data[3] & 15

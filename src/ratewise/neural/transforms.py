@@ -148,9 +148,10 @@ class Transforms:
         extremes: list[Tensor] = []
         weight, bias = self._to_pixels
         for a, b in self._strips(half.height, half.row_bytes):
-            rows = half.take(a - 1, b + 1).permute(0, 3, 1, 2)
+            # In float32: bfloat16 has no more than a step of 1 for a pixel's 256 levels
+            rows = half.take(a - 1, b + 1).permute(0, 3, 1, 2).float()
             # As a convolution to the four pixels of each output position: (row, column, colour)
-            drawn = F.conv2d(rows, weight, None, 1, (0, 1)).permute(0, 2, 3, 1).float()
+            drawn = F.conv2d(rows, weight, None, 1, (0, 1)).permute(0, 2, 3, 1)
             extremes += torch.aminmax(drawn)
             drawn = drawn.add_(bias).round_().clamp_(0, 255)
             drawn = drawn.reshape(n, b - a, half.shape[1], 2, 2, 3).permute(0, 1, 3, 2, 4, 5)
@@ -222,8 +223,9 @@ class Transforms:
     def _last_layer(self, layer: nn.Module) -> tuple[Tensor, Tensor]:
         assert isinstance(layer, nn.ConvTranspose2d)
         assert layer.bias is not None
-        weight = as_convolution(layer.weight.detach() * 255)
-        return self._cast(weight), layer.bias.detach().float().to(self.device).repeat(4) * 255
+        weight = as_convolution(layer.weight.detach().float() * 255).to(self.device)
+        weight = weight.contiguous(memory_format=torch.channels_last)
+        return weight, layer.bias.detach().float().to(self.device).repeat(4) * 255
 
 
 def as_convolution(weight: Tensor) -> Tensor:

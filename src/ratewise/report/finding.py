@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from ratewise.report.analysis.changes import changes, restoration_sentence
+from ratewise.report.analysis.contexts import contexts
+from ratewise.report.naming import REFERENCE
 from ratewise.report.tables import (
     ORIGINALS,
-    REFERENCE,
     configuration_table,
     paired_difference,
     select,
@@ -18,11 +21,12 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-def main_finding(results: pd.DataFrame) -> list[str]:
-    """Sentences: the largest loss and what wins it back; what beats OO; what the spread is worth.
+def main_finding(results: pd.DataFrame, restorers: Iterable[str] = ()) -> list[str]:
+    """Sentences: the largest loss and what wins it back; what restoring the training set is worth;
+    what beats OO; what the spread is worth.
 
     The loss is that of OC, or of CO in a study without OC, at the codec where it is largest.
-    Differences are paired by seed.
+    Differences are paired by seed. Of several ``restorers`` the first one counts.
     """
     if results.empty:
         return ["There are no results yet."]
@@ -36,6 +40,8 @@ def main_finding(results: pd.DataFrame) -> list[str]:
             break
     else:
         sentences.append(_reference(table))
+    restored = restoration_sentence(changes(contexts(results, restorers)))
+    sentences += [restored] if restored else []
     better = scored[(scored["miou difference"] > 0.0005) & (scored["codec"] != ORIGINALS)]
     if len(better):
         cases = [

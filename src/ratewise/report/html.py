@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from html import escape
+from itertools import groupby
 
 from ratewise.images import Image, encode_png
 from ratewise.report.palette import INK, Style
@@ -18,6 +19,11 @@ _MARKERS = {
     "P": _PLUS.format(""),
     "X": _PLUS.format(' transform="rotate(45 16 7)"'),
     "D": '<path d="M16 2l5 5-5 5-5-5z"/>',
+    "<": '<path d="M11 7l9-5v10z"/>',
+    ">": '<path d="M21 7l-9-5v10z"/>',
+    "p": '<path d="M16 2l5 3.6-1.9 5.9h-6.2l-1.9-5.9z"/>',
+    "h": '<path d="M16 2l4.3 2.5v5l-4.3 2.5-4.3-2.5v-5z"/>',
+    "*": '<path d="M16 1l1.5 4h4.2l-3.4 2.6 1.3 4.2-3.6-2.6-3.6 2.6 1.3-4.2-3.4-2.6h4.2z"/>',
 }
 _DASHES = {"--": "5 3", ":": "2 3", "-.": "6 3 2 3"}
 
@@ -52,6 +58,37 @@ def table_of(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     body = wrap("tbody", [line("td", row) for row in rows])
     table = wrap("table", [wrap("thead", [line("th", titles)]), body])
     return wrap("div", [table], class_="scroll")
+
+
+def grouped_table(
+    titles: Sequence[str], rows: Sequence[Sequence[str]], words: Collection[int]
+) -> str:
+    """A table in parts, each under a line with what its first column has in common.
+
+    The columns ``words`` are text, the others numbers.
+    """
+    kinds = ["text" if index in words else "" for index in range(len(titles))]
+
+    def cells(tag: str, texts: Sequence[str], start: int) -> list[str]:
+        return [
+            element(tag, text, **({"class_": kind} if kind else {}))
+            for text, kind in zip(texts[start:], kinds[start:], strict=True)
+        ]
+
+    parts = [wrap("thead", [wrap("tr", cells("th", titles, 1))])]
+    for name, group in groupby(rows, key=lambda row: row[0]):
+        head = wrap("span", [escape(name)]).strip()
+        lines = [wrap("tr", [f'<th class="text" colspan="{len(titles) - 1}">{head}</th>'])]
+        for row in group:
+            first = element("th", row[1], class_="text")
+            lines.append(wrap("tr", [first, *cells("td", row, 2)]))
+        parts.append(wrap("tbody", lines))
+    return wrap("div", [wrap("table", parts, class_="points grouped")], class_="scroll")
+
+
+def section(title: str, *parts: str) -> str:
+    """A section of a page under its title."""
+    return wrap("section", [element("h2", title), *parts])
 
 
 def picture(pixels: Image, alt: str, *, pixelated: bool = False) -> str:

@@ -15,6 +15,7 @@ class StudySummary:
 
     ``configurations`` and ``codecs`` list what the study asked for; combinations without a result
     row (a failed stage) are shown as "-". An empty ``configurations`` means: those of the rows.
+    ``restorers`` names the study's restorers, its first one first, and says which are adversarial.
     ``stage_times`` holds (kind of stage, number of stages, seconds of all of them together).
     """
 
@@ -30,6 +31,7 @@ class StudySummary:
     environment: Mapping[str, str] = field(default_factory=dict)
     stage_times: Sequence[tuple[str, int, float]] = ()
     configurations: Sequence[str] = ()
+    restorers: Mapping[str, bool] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ratewise.files import write_atomically
-from ratewise.report import sections
+from ratewise.report import cost_section, sections
+from ratewise.report.analysis_sections import analysis
 from ratewise.report.gallery import gallery
+from ratewise.report.measured.sections import measured
 from ratewise.report.model import Strip, StudySummary
+from ratewise.study.analysis.findings import Findings
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -23,21 +26,30 @@ def write_report(
     results: pd.DataFrame,
     rates: pd.DataFrame,
     strips: Sequence[Strip] = (),
+    quality: pd.DataFrame | None = None,
+    findings: Findings | None = None,
 ) -> None:
     """Write the report of ``study`` to ``path``, atomically.
 
     ``results`` are result rows (one per configuration, codec and seed; scores between 0 and 1);
     ``rates`` has a row per store: codec, split, images, bpp, psnr (dB), bytes. Both may be empty,
     and rows of failed stages may be absent: what is missing is shown as "-" or left out. The same
-    input gives the same file.
+    input gives the same file. ``quality`` says what restoration did to the images, in the columns
+    of :data:`ratewise.report.analysis.restorers.QUALITY_COLUMNS`. ``findings``
+    are what was measured beside the rows.
     """
+    analysed = analysis(study, results, quality)
     body = [
         sections.header(study, results),
         sections.configurations(study, results),
+        analysed.diagnosis,
         sections.accuracy(results),
+        *analysed.comparisons,
+        cost_section.cost(results),
         sections.classes(study, results),
         gallery(strips, study.classes),
-        sections.rate_distortion(rates),
+        analysed.distortion or sections.rate_distortion(rates),
+        *measured(findings),
         sections.how_it_was_made(study, rates),
     ]
     write_page(path, study.name, body)

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ratewise.files import write_atomically
-from ratewise.report.palette import configuration_style, family_style
+from ratewise.report.naming import REFERENCE, channels_of, shown_split
+from ratewise.report.palette import configuration_styles, family_style
 from ratewise.report.svg import drawing, new_figure, svg
 from ratewise.report.tables import ORIGINALS, configuration_table, family
 
@@ -20,44 +22,92 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
 
-_SPLITS = ("test", "val", "validation")
+
+MANY = 8
+"""More configurations than these are drawn apart, in the groups of :func:`groups`."""
 
 
-def accuracy_panels(results: pd.DataFrame) -> list[tuple[str, str]]:
-    """``(codec family, SVG)`` of mIoU against rate, one per family; all share the mIoU axis.
+@dataclass(frozen=True)
+class Group:
+    """Configurations that are drawn together; ``title`` is empty where there is one group only."""
+
+    title: str
+    names: tuple[str, ...]
+
+
+def groups(names: Sequence[str]) -> list[Group]:
+    """The configurations in groups that can be read: up to :data:`MANY` together; else by what
+    models are tested on, those with image shares (``CO#25%``) apart, those with privileged shares
+    and with another restorer than the first left to the tables of their own. OO is in each."""
+    if len(names) <= MANY:
+        return [Group("", tuple(names))]
+    first: dict[str, str] = {}
+    for name in names:  # RO(a) and RO(b) differ in the restorer alone
+        first.setdefault(name.partition("(")[0] + name.partition(")")[2], name)
+    whole = [n for n in first.values() if "@" not in n]
+    parts = {
+        "Tested on originals": [n for n in whole if "#" not in n and channels_of(n)[-1] == "O"],
+        "Tested on compressed or restored images": [
+            n for n in whole if "#" not in n and channels_of(n)[-1] != "O"
+        ],
+        "Trained on fewer images": [n for n in whole if "#" in n],
+    }
+    reference = [n for n in names if channels_of(n) == REFERENCE and "#" not in n]
+    return [
+        Group(title, tuple(dict.fromkeys([*reference, *own])))
+        for title, own in parts.items()
+        if set(own) - set(reference)
+    ]
+
+
+def accuracy_panels(results: pd.DataFrame) -> list[tuple[Group, list[tuple[str, str]]]]:
+    """``(codec family, SVG)`` of mIoU against rate, one per family, for each group of
+    configurations; those of a group share the mIoU axis.
 
     A line per configuration with error bars over seeds; configurations without a codec (OO) are
     horizontal lines with their spread as a band. No panel where no compressed point has an mIoU.
     """
     table = configuration_table(results).dropna(subset=["miou"])
-    limits = _limits(table)
-    panels = []
-    for name in _families(table):
-        label = f"mIoU against bits per pixel, {name}"
-        with drawing(label):  # the salt of its ids: they must differ between figures of a page
-            figure = new_figure(4.6, 3.3)
-            _draw_accuracy(figure.subplots(), table, name, limits)
-            panels.append((name, svg(figure, label)))
-    return panels
+    drawn = []
+    for group in groups(list(dict.fromkeys(table["configuration"]))):
+        own = table[table["configuration"].isin(group.names)]
+        limits = _limits(own)
+        panels = []
+        for name in _families(own):
+            label = ", ".join(["mIoU against bits per pixel", name, group.title]).strip(", ")
+            with drawing(label):  # the salt of its ids: they must differ between figures of a page
+                figure = new_figure(4.6, 3.3)
+                _draw_accuracy(figure.subplots(), own, name, limits)
+                panels.append((name, svg(figure, label)))
+        if panels:
+            drawn.append((group, panels))
+    return drawn
 
 
 def accuracy_png(results: pd.DataFrame, path: Path) -> None:
-    """Write mIoU against rate as one PNG: a panel per codec family, with a legend."""
+    """Write mIoU against rate as one PNG: a panel per codec family, with a legend; a row of them
+    for each group of configurations."""
     table = configuration_table(results).dropna(subset=["miou"])
     names = _families(table) or [ORIGINALS]
-    limits = _limits(table)
+    rows = groups(list(dict.fromkeys(table["configuration"]))) or [Group("", ())]
     handles: dict[str, Any] = {}
     buffer = io.BytesIO()
     with drawing(rule="#C9CCD1"):
-        figure = new_figure(4.6 * len(names), 3.9)
-        for axes, name in zip(figure.subplots(1, len(names), squeeze=False)[0], names, strict=True):
-            _draw_accuracy(axes, table, name, limits)
-            axes.set_title(name)
-            found, labels = axes.get_legend_handles_labels()
-            handles.update(zip(labels, found, strict=True))
+        figure = new_figure(4.6 * len(names), 3.9 * len(rows))
+        cells = figure.subplots(len(rows), len(names), squeeze=False)
+        for group, line in zip(rows, cells, strict=True):
+            own = table[table["configuration"].isin(group.names)]
+            limits = _limits(own)
+            for axes, name in zip(line, names, strict=True):
+                _draw_accuracy(axes, own, name, limits)
+                axes.set_title(f"{name}: {group.title.lower()}" if group.title else name)
+                found, labels = axes.get_legend_handles_labels()
+                handles.update(zip(labels, found, strict=True))
         if handles:
             lines, labels = list(handles.values()), list(handles)
-            figure.legend(lines, labels, loc="outside lower center", ncols=6, frameon=False)
+            longest = max(map(len, labels))
+            columns = max(1, min(6, int(4.6 * len(names) / (0.55 + 0.085 * longest))))
+            figure.legend(lines, labels, loc="outside lower center", ncols=columns, frameon=False)
         figure.savefig(buffer, format="png", dpi=120, metadata={"Software": None})
     write_atomically(path, buffer.getvalue())
 
@@ -70,8 +120,7 @@ def rate_distortion_panel(rates: pd.DataFrame) -> tuple[str, str] | None:
     stores = rates[_finite(rates["psnr"]) & _finite(rates["bpp"])]
     if stores.empty:
         return None
-    splits = list(dict.fromkeys(stores["split"].astype(str)))
-    split = next((name for name in _SPLITS if name in splits), splits[-1])
+    split = shown_split(stores["split"].astype(str))
     stores = stores[stores["split"].astype(str) == split].sort_values("bpp")
     families = [family(str(codec)) for codec in stores["codec"]]
     label = f"PSNR against bits per pixel, {split} split"
@@ -83,7 +132,7 @@ def rate_distortion_panel(rates: pd.DataFrame) -> tuple[str, str] | None:
             axes.plot(
                 found["bpp"], found["psnr"], color=style.colour, marker=style.marker, label=name
             )
-        _log_rate(axes, [float(value) for value in stores["bpp"]])
+        log_rate(axes, [float(value) for value in stores["bpp"]])
         axes.set_ylabel("PSNR (dB)")
         axes.legend(frameon=False)
         return split, svg(figure, label)
@@ -91,8 +140,9 @@ def rate_distortion_panel(rates: pd.DataFrame) -> tuple[str, str] | None:
 
 def _draw_accuracy(axes: Axes, table: pd.DataFrame, name: str, limits: tuple[float, float]) -> None:
     rates: list[float] = []
+    styles = configuration_styles(list(dict.fromkeys(table["configuration"])))
     for configuration, rows in table.groupby("configuration", sort=False):
-        style = configuration_style(str(configuration))
+        style = styles[str(configuration)]
         flat = rows[rows["codec"] == ORIGINALS]
         for mean, std in zip(flat["miou"], flat["miou std"], strict=True):
             axes.axhline(
@@ -113,12 +163,12 @@ def _draw_accuracy(axes: Axes, table: pd.DataFrame, name: str, limits: tuple[flo
             markerfacecolor="none" if style.line != "-" else style.colour,
             label=str(configuration),
         )  # fmt: skip
-    _log_rate(axes, rates)
+    log_rate(axes, rates)
     axes.set_ylim(*limits)
     axes.set_ylabel("mIoU (points)")
 
 
-def _log_rate(axes: Axes, rates: Sequence[float]) -> None:
+def log_rate(axes: Axes, rates: Sequence[float]) -> None:
     """A logarithmic rate axis whose ticks are the measured rates, as far as they have room."""
     from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
@@ -128,7 +178,7 @@ def _log_rate(axes: Axes, rates: Sequence[float]) -> None:
         return
     axes.set_xscale("log")
     axes.set_xlim(shown[0] / 1.2, shown[-1] * 1.2)
-    room = (shown[-1] / shown[0]) ** 0.1 * 1.02
+    room = (1.44 * shown[-1] / shown[0]) ** 0.13  # a label takes about an eighth of the axis
     ticks = shown[:1]
     for rate in shown[1:]:
         if rate > ticks[-1] * room:

@@ -4,7 +4,11 @@
 to it, replaces what stands between ``<!-- table:KIND -->`` and ``<!-- /table -->``, and writes the
 figure. A ``NAME.csv`` is known by its columns:
 
-- a study's ``results.csv``: tables ``configurations``, ``classes``; figure ``NAME-accuracy.png``;
+- a study's ``results.csv``: tables ``configurations``, ``classes``, ``differences`` (what each step
+  from one configuration to another is worth), ``rate-saved``, ``privileged``, ``hybrids``,
+  ``adversarial``, ``diagnosis``, ``diagnosis-classes``; figure ``NAME-accuracy.png``. With the
+  study's ``restoration.csv`` as ``NAME-restoration.csv``, ``adversarial`` says which restorers are,
+  and gives PSNR and MS-SSIM;
 - a bench's ``summary.csv``, with its ``bdrate.csv`` as ``NAME-bdrate.csv``: tables ``bench``,
   ``bdrate``; figure ``NAME-rates.png``. Curves that others published for the same images may stand
   in ``NAME-published.csv``: they are drawn dashed, and there is a table ``published``.
@@ -26,7 +30,7 @@ from ratewise.errors import InputError
 from ratewise.files import write_atomically
 from ratewise.report.bench_results import SUMMARY_COLUMNS, BenchResults, read_bench
 from ratewise.report.csv_rows import missing_columns, read_rows
-from ratewise.report.study_results import STUDY_COLUMNS, StudyResults
+from ratewise.report.study_results import STUDY_COLUMNS, StudyResults, read_study
 
 Results: TypeAlias = StudyResults | BenchResults
 
@@ -42,7 +46,7 @@ def read_results(path: Path) -> Results:
     rows = read_rows(path, "results")
     no_study, no_bench = (missing_columns(rows, c) for c in (STUDY_COLUMNS, SUMMARY_COLUMNS))
     if not no_study:
-        return StudyResults(rows)
+        return read_study(path, rows)
     if not no_bench:
         return read_bench(path, rows)
     raise InputError(

@@ -6,16 +6,19 @@ import platform
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ratewise.data.classes import Classes
 from ratewise.data.store import Store, open_store
 from ratewise.errors import InputError
-from ratewise.files import read_json, write_json
+from ratewise.files import read_json, write_atomically, write_json
 from ratewise.images import read_mask, write_png
 from ratewise.report.model import Strip, StripColumn, StudySummary
 from ratewise.report.page import write_report
 from ratewise.report.pictures import choose_zoom, strip_png
 from ratewise.report.tables import family
+from ratewise.study.analysis.findings import read_findings, write_findings
+from ratewise.study.analysis.restored import restored_quality
 from ratewise.study.cache import Cache
 from ratewise.study.channels import LOSSLESS, Configuration
 from ratewise.study.engine import open_run
@@ -28,6 +31,12 @@ from ratewise.study.results import (
     shown_indices,
 )
 from ratewise.study.settings import CodecPair, StudySettings, pair_configuration
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+QUALITY_FILE = "restoration.csv"
+"""What a study with restoration leaves beside its report: a row per restored store."""
 
 _COMMAND = "command.json"
 _LIBRARIES = ("ratewise", "torch", "segmentation-models-pytorch", "timm", "pillow", "numpy")
@@ -46,14 +55,26 @@ def report_run(folder: Path, *, command: str | None = None) -> Path:
     if results.empty:
         raise InputError(f"{folder}: no configuration has results yet, so there is no report")
     path = folder / "report.html"
+    findings = read_findings(settings, plan, cache)
+    write_findings(findings, folder)
     write_report(
         path,
         _summary(settings, plan, cache, folder),
         results,
         rates_table(settings, plan, cache),
         _strips(settings, plan, cache),
+        _restored(settings, plan, cache, folder),
+        findings,
     )
     return path
+
+
+def _restored(settings: StudySettings, plan: Plan, cache: Cache, folder: Path) -> pd.DataFrame:
+    """What restoration did to the images, left in the folder too where there is any."""
+    quality = restored_quality(settings, plan, cache)
+    if len(quality):
+        write_atomically(folder / QUALITY_FILE, quality.to_csv(index=False, float_format="%.6g"))
+    return quality
 
 
 def write_pictures(folder: Path, out: Path) -> list[Path]:
@@ -91,6 +112,11 @@ def _summary(settings: StudySettings, plan: Plan, cache: Cache, folder: Path) ->
         environment=_environment(),
         stage_times=_stage_times(plan, cache),
         configurations=list(dict.fromkeys(configurations)),
+        restorers={
+            name: restorer.adversarial for name, restorer in settings.restoration.restorers.items()
+        }
+        if settings.restoration
+        else {},
     )
 
 
@@ -194,7 +220,7 @@ def _shown_runs(plan: Plan, cache: Cache, seed: int) -> list[Run]:
         run
         for run in plan.runs
         if run.seed == seed
-        and Configuration.parse(run.configuration).share == 1
+        and not Configuration.parse(run.configuration).images_name
         and {run.train_codec, run.test_codec} <= kept
     ]
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ratewise.report.finding import main_finding
-from ratewise.report.html import element, facts, line_key, table_of, wrap
+from ratewise.report.html import element, facts, line_key, section, table_of, wrap
 from ratewise.report.model import StudySummary
-from ratewise.report.palette import configuration_style
+from ratewise.report.naming import channels_of, spelled
+from ratewise.report.palette import configuration_styles
 from ratewise.report.plots import accuracy_panels, rate_distortion_panel
 from ratewise.report.tables import (
     ORIGINALS,
@@ -40,13 +41,19 @@ _MEANING = {
     "OR": "trained on originals, tested on restored images. OC to OR: what restoring in use gives "
     "back.",
     "RR": "restored on both sides.",
+    "AO": "as RO, without originals of the domain: restored by a network of another domain.",
+    "OA": "as OR, by a network of another domain.",
+    "oO": "oO@12.5% is trained on that share of the originals alone.",
+    "rO": "rO@12.5% is RO with a restorer that was trained on that share of the originals.",
+    "o+cO": "that share of originals among compressed images.",
+    "o+rO": "that share of originals among restored images.",
 }
 _HEAT_FULL = 0.30  # a difference of 30 points has the full colour
 
 
 def header(study: StudySummary, results: pd.DataFrame) -> str:
     """Name, description, the main finding, and what the letters mean."""
-    sentences = [element("p", sentence) for sentence in main_finding(results)]
+    sentences = [element("p", sentence) for sentence in main_finding(results, study.restorers)]
     parts = [
         element("h1", study.name),
         element("p", study.description, class_="quiet") if study.description else "",
@@ -60,7 +67,7 @@ def configurations(study: StudySummary, results: pd.DataFrame) -> str:
     """The configuration table: rates, bytes, mIoU and differences of every point."""
     if results.empty:
         return ""
-    table = with_missing(configuration_table(results), study.codecs, study.configurations)
+    table = with_missing(configuration_table(results), study.codecs, _asked(study, results))
     groups = group_names(results)
     scores = ["mIoU", "to OO", "pixel accuracy", *groups]
     titles = [*scores, "train bpp", "train bytes", "test bpp", "test bytes", "seeds"]
@@ -72,7 +79,7 @@ def configurations(study: StudySummary, results: pd.DataFrame) -> str:
         "seed. Bytes are in per cent of the losslessly stored (PNG) originals' of the full "
         "training or test set. A number without ± comes from one seed; “-” means no result."
     )
-    return _section(
+    return section(
         "What each bit buys",
         _point_table(table, titles, rows),
         element("p", note, class_="quiet"),
@@ -84,13 +91,13 @@ def classes(study: StudySummary, results: pd.DataFrame) -> str:
     names = class_names(results)
     if results.empty or not names:
         return ""
-    table = with_missing(class_table(results), study.codecs, study.configurations)
+    table = with_missing(class_table(results), study.codecs, _asked(study, results))
     rows = [[_heat_cell(row, f"iou:{name}") for name in names] for _, row in table.iterrows()]
     note = (
         "IoU of each class in points, mean ± spread over seeds. Orange: below OO; blue: above OO; "
         "full colour at 30 points. Hover over a cell for the difference."
     )
-    return _section(
+    return section(
         "Which classes pay",
         _point_table(table, names, rows),
         element("p", note, class_="quiet"),
@@ -98,26 +105,30 @@ def classes(study: StudySummary, results: pd.DataFrame) -> str:
 
 
 def accuracy(results: pd.DataFrame) -> str:
-    """mIoU against bits per pixel, a panel per codec family, and the legend."""
-    panels = accuracy_panels(results) if not results.empty else []
-    if not panels:
+    """mIoU against bits per pixel, a panel per codec family and group of configurations."""
+    drawn = accuracy_panels(results) if not results.empty else []
+    if not drawn:
         return ""
-    names = dict.fromkeys(configuration_table(results).dropna(subset=["miou"])["configuration"])
-    keys = [
-        wrap("span", [line_key(configuration_style(name)), element("span", name)]) for name in names
-    ]
-    figures = [wrap("figure", [element("figcaption", name), svg]) for name, svg in panels]
+    parts = []
+    for group, panels in drawn:
+        keys = [
+            wrap("span", [line_key(style), element("span", name)])
+            for name, style in configuration_styles(group.names).items()
+        ]
+        figures = [wrap("figure", [element("figcaption", name), svg]) for name, svg in panels]
+        parts += [
+            element("h3", group.title) if group.title else "",
+            wrap("div", keys, class_="legend"),
+            wrap("div", figures, class_="plots"),
+        ]
     text = (
         "Horizontal lines are models that saw no compression, their band the spread over seeds. "
         "The rate is that of the test images where these are compressed, else of the training "
         "images. Error bars are one standard deviation."
     )
-    return _section(
-        "Accuracy against rate",
-        element("p", text, class_="quiet"),
-        wrap("div", keys, class_="legend"),
-        wrap("div", figures, class_="plots"),
-    )
+    if len(drawn) > 1:
+        text += " Privileged shares and further restorers have sections of their own."
+    return section("Accuracy against rate", element("p", text, class_="quiet"), *parts)
 
 
 def rate_distortion(rates: pd.DataFrame) -> str:
@@ -128,7 +139,7 @@ def rate_distortion(rates: pd.DataFrame) -> str:
     split, svg = drawn
     caption = f"Mean PSNR over RGB of the {split} images, each family of codecs a line"
     figure = wrap("figure", [element("figcaption", caption), svg])
-    return _section("Rate and distortion", wrap("div", [figure], class_="plots"))
+    return section("Rate and distortion", wrap("div", [figure], class_="plots"))
 
 
 def how_it_was_made(study: StudySummary, rates: pd.DataFrame) -> str:
@@ -162,18 +173,27 @@ def how_it_was_made(study: StudySummary, rates: pd.DataFrame) -> str:
         ]
         titles = ["codec", "split", "images", "bpp", "PSNR (dB)", "bytes"]
         parts += [element("h3", "Compressed stores"), table_of(titles, stores)]
-    return _section("How it was made", *parts)
+    return section("How it was made", *parts)
+
+
+def _asked(study: StudySummary, results: pd.DataFrame) -> list[str]:
+    """The study's configurations under the names that the tables give them."""
+    return spelled(study.configurations, results, next(iter(study.restorers), ""))
 
 
 def _letters(study: StudySummary, results: pd.DataFrame) -> str:
     names = list(study.configurations)
     if not results.empty:
         names += list(configuration_table(results)["configuration"])
-    used = dict.fromkeys(letter for name in names for letter in name[:2].upper())
-    meanings = {f"{x}": _CHANNELS[x] for x in used if x in _CHANNELS}
-    meanings |= {x: _MEANING[x] for x in dict.fromkeys(name[:2] for name in names) if x in _MEANING}
-    if any("#" in name for name in names):
+    pairs = dict.fromkeys(channels_of(name) for name in names)
+    used = dict.fromkeys(letter for pair in pairs for letter in pair.upper() if letter.isalpha())
+    meanings = {x: _CHANNELS[x] for x in used if x in _CHANNELS}
+    meanings |= {x: _MEANING[x] for x in pairs if x in _MEANING}
+    parts = [name.partition("#")[2].partition("(")[0] for name in names if "#" in name]
+    if any(part.endswith("%") for part in parts):
         meanings["#25%"] = "a share of the training images, such as a small budget would collect."
+    if any(part.endswith("B") for part in parts):
+        meanings["#500kB"] = "as many training images as so many bytes buy."
     if not meanings:
         return ""
     intro = "The first letter says what the model was trained on, the second what it was tested on."
@@ -248,7 +268,3 @@ def _duration(seconds: float) -> str:
         return f"{seconds:.1f} s"
     minutes = round(seconds / 60)
     return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h {minutes % 60:02d} min"
-
-
-def _section(title: str, *parts: str) -> str:
-    return wrap("section", [element("h2", title), *parts])

@@ -9,11 +9,13 @@ for one seed), ``m difference`` and ``m difference std`` (to OO, paired by seed;
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from ratewise import codecs
 from ratewise.errors import InputError
+from ratewise.report.naming import REFERENCE, channels_of, on_originals, share
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,9 +23,16 @@ if TYPE_CHECKING:
 ORIGINALS = "originals"
 """What stands in the codec column of a point that no codec touched."""
 
-REFERENCE = "OO"
 SETTINGS = ("data", "prepare", "task", "model", "recipe")
-_TEXT = (*SETTINGS, "train_channel", "train_codec", "train_share", "test_channel", "test_codec")
+_TEXT = (
+    *SETTINGS,
+    "train_channel",
+    "train_codec",
+    "train_share",
+    "test_channel",
+    "test_codec",
+    "restorer",
+)
 _BYTES = ("bytes_compressed", "bytes_privileged", "bytes_auxiliary")
 _NUMBERS = (
     *_BYTES,
@@ -35,7 +44,10 @@ _NUMBERS = (
     "test_psnr",
     "miou",
 )
-_ORDER = ("OO", "CO", "OC", "CC", "RO", "OR", "RR", "AO", "OA", "AA")
+_ORDER = (
+    *("OO", "CO", "OC", "CC", "RO", "OR", "RR", "AO", "OA", "AA"),
+    *("oO", "rO", "o+cO", "o+rO"),
+)
 
 
 def configuration_table(results: pd.DataFrame) -> pd.DataFrame:
@@ -60,12 +72,14 @@ def group_names(results: pd.DataFrame) -> list[str]:
 
 
 def tidy(results: pd.DataFrame) -> pd.DataFrame:
-    """The rows with empty text instead of NaN, numbers as floats, and four more columns.
+    """The rows with empty text instead of NaN, numbers as floats, and five more columns.
 
-    ``configuration`` is train channel, test channel and share (``CO#25%``), followed by those of
-    data, prepare, task, model and recipe that vary within ``results``; ``codec`` the codec that
-    makes the point what it is (two, if training and test differ); ``family`` its name without
-    options; ``rate`` its bits per pixel, on the test side if that is compressed.
+    ``pair`` is train and test channel (``RO``, ``o+cO``); ``configuration`` that and the shares
+    (``CO#25%``), the restorer where the rows have several (``RO(rdn)``), and those of data,
+    prepare, task, model and recipe that vary within ``results``; ``codec`` the codec that makes the
+    point what it is (two, if training and test differ); ``family`` its name without options;
+    ``rate`` its bits per pixel, on the test side if that is compressed. The rate of a mixture with
+    originals is that of its compressed images, if other rows have these alone.
     """
     import pandas as pd
 
@@ -79,11 +93,14 @@ def tidy(results: pd.DataFrame) -> pd.DataFrame:
     for name in set(_NUMBERS) - set(rows.columns):
         rows[name] = float("nan")
     vary = [name for name in SETTINGS if rows[name].nunique() > 1]
+    several = rows.loc[rows["restorer"] != "", "restorer"].nunique() > 1
     records: list[dict[str, Any]] = rows.to_dict("records")  # type: ignore[assignment]
-    rows["configuration"] = [_configuration(record, vary) for record in records]
+    rows["pair"] = rows["train_channel"] + rows["test_channel"]
+    rows["configuration"] = [_configuration(record, vary, several) for record in records]
     rows["codec"] = [_codec(record) for record in records]
     rows["family"] = [family(_codec(record)) for record in records]
-    rows["rate"] = [_rate(record) for record in records]
+    sent = _rates_of_compressed(rows)
+    rows["rate"] = [_rate(record, sent) for record in records]
     return rows
 
 
@@ -111,11 +128,12 @@ def summarise(results: pd.DataFrame, metrics: Iterable[str]) -> pd.DataFrame:
             point[name] = float(group[name].mean())
         point["train_percent"] = 100 * _ratio(_collected(group), _collected(base))
         point["test_percent"] = 100 * _ratio(group["test_bpp"].mean(), base["test_bpp"].mean())
+        # The reference is not compared with itself: its differences stay NaN.
+        other = base if len(base.index.difference(group.index)) else base.iloc[:0]
+        own, theirs = (part.groupby("seed")[metrics].mean() for part in (group, other))
+        differences = own - theirs
         for metric in metrics:
-            values = by_seed(group, metric)
-            # The reference is not compared with itself: its differences stay NaN.
-            other = base if len(base.index.difference(group.index)) else base.iloc[:0]
-            difference = paired_difference(group, other, metric)
+            values, difference = own[metric].dropna(), differences[metric].dropna()
             point[metric], point[f"{metric} std"] = values.mean(), values.std()
             point[f"{metric} difference"] = difference.mean()
             point[f"{metric} difference std"] = difference.std()
@@ -173,8 +191,8 @@ def with_missing(
     rates = table.groupby("codec")["rate"].mean().to_dict()
     missing = []
     for configuration in wanted:
-        compressed = configuration[:2].upper() != REFERENCE
-        for codec in [c for c in codecs if c != "png"] if compressed else [ORIGINALS]:
+        alone = on_originals(channels_of(configuration))
+        for codec in [ORIGINALS] if alone else [c for c in codecs if c != "png"]:
             if (configuration, codec) not in have:
                 row = {"configuration": configuration, "codec": codec, "family": family(codec)}
                 missing.append({**row, "rate": rates.get(codec, float("nan")), "seeds": 0})
@@ -189,6 +207,7 @@ def family(codec: str) -> str:
     return " to ".join(dict.fromkeys(_family(part) for part in codec.split(" to ")))
 
 
+@cache
 def _family(codec: str) -> str:
     try:
         return codecs.family(codec)
@@ -196,7 +215,7 @@ def _family(codec: str) -> str:
         return codec.split(":")[0]
 
 
-_DERIVED = ("configuration", "codec", "family")
+_DERIVED = ("configuration", "pair", "codec", "family")
 _MEANS = ("rate", "train_images", "train_bpp", "test_bpp", "train_psnr", "test_psnr")
 
 
@@ -204,8 +223,10 @@ def _suffixes(results: pd.DataFrame, prefix: str) -> list[str]:
     return [str(c).removeprefix(prefix) for c in results.columns if str(c).startswith(prefix)]
 
 
-def _configuration(record: dict[str, Any], vary: list[str]) -> str:
+def _configuration(record: dict[str, Any], vary: list[str], several: bool) -> str:
     name = record["train_channel"] + record["test_channel"] + record["train_share"]
+    if several and record["restorer"]:
+        name += f"({record['restorer']})"
     return " · ".join([name, *(record[key] for key in vary if record[key])])
 
 
@@ -218,8 +239,23 @@ def _codec(record: dict[str, Any]) -> str:
     return " to ".join(dict.fromkeys(sides)) or ORIGINALS
 
 
-def _rate(record: dict[str, Any]) -> float:
-    return float(record["test_bpp" if record["test_channel"].upper() != "O" else "train_bpp"])
+def _rates_of_compressed(rows: pd.DataFrame) -> dict[tuple[str, ...], float]:
+    """Bits per pixel of training sets that came through a codec whole, by settings and codec."""
+    whole = rows[rows["train_channel"].isin(["C", "R", "A", "r"])]
+    keys = [*SETTINGS[:-1], "train_codec"]
+    return {
+        tuple(map(str, key)): float(group["train_bpp"].mean())
+        for key, group in whole.groupby(keys, sort=False)
+    }
+
+
+def _rate(record: dict[str, Any], sent: Mapping[tuple[str, ...], float]) -> float:
+    if record["test_channel"].upper() != "O":
+        return float(record["test_bpp"])
+    if "+" in record["train_channel"]:
+        key = tuple(record[name] for name in (*SETTINGS[:-1], "train_codec"))
+        return float(sent.get(key, record["train_bpp"]))
+    return float(record["train_bpp"])
 
 
 def _collected(rows: pd.DataFrame) -> float:
@@ -238,20 +274,10 @@ def _ordered(table: pd.DataFrame) -> pd.DataFrame:
     def rank(index: int) -> tuple[Any, ...]:
         row = table.iloc[index]
         name, codec = str(row["configuration"]), str(row["codec"])
-        known = _ORDER.index(name[:2]) if name[:2] in _ORDER else len(_ORDER)
+        channels = channels_of(name)
+        known = _ORDER.index(channels) if channels in _ORDER else len(_ORDER)
         rate = 0.0 if codec == ORIGINALS else -rates[codec]
         # Without a rate (no result at all) a codec keeps the place where it was asked for.
         return (families.index(row["family"]), rate, codec, known, -share(name), index)
 
     return table.iloc[sorted(range(len(table)), key=rank)].reset_index(drop=True)
-
-
-def share(configuration: str) -> float:
-    """The per cent in a configuration's name (``CO#25%`` is 25), 100 where it has none."""
-    for mark in "#@":
-        tail = configuration.partition(mark)[2].partition("%")[0]
-        try:
-            return float(tail)
-        except ValueError:
-            continue
-    return 100.0

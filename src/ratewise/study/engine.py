@@ -10,6 +10,7 @@ from ratewise.data.dataset import Dataset
 from ratewise.errors import InputError, StageError
 from ratewise.execution import Resources
 from ratewise.files import read_json, write_json
+from ratewise.study.analysis.findings import read_findings, write_findings
 from ratewise.study.cache import Cache, locked
 from ratewise.study.inputs import find_inputs
 from ratewise.study.plan import Plan, Stage
@@ -82,6 +83,7 @@ def run_study(
         write_json(planned.folder / PLAN, {"settings": _dump(settings), "plan": plan.to_json()})
         report = run_plan(plan, cache, context, announce=announce, finished=collect)
         write_results(results_table(settings, plan, cache), planned.folder)
+        write_findings(read_findings(settings, plan, cache), planned.folder)
     if report.failed:
         raise StageError(_failure_sentence(plan, report))
     return report
@@ -104,10 +106,15 @@ def _check_task(planned: PlannedStudy) -> None:
     """Settings that only the task's libraries can judge, such as an encoder's name."""
     from ratewise.tasks.segmentation import check
 
+    settings, base = planned.study.settings, planned.study.base
     classes = planned.dataset.classes
     if classes is None:
         raise InputError(f"{planned.dataset.name} has no masks, which segmentation needs")
-    check(planned.study.settings.task, len(classes), base=planned.study.base)
+    check(settings.task, len(classes), base=base)
+    if settings.analysis is not None and settings.analysis.features is not None:
+        from ratewise.tasks.inspection import check_layer
+
+        check_layer(settings.task, len(classes), settings.analysis.features.layer, base=base)
 
 
 def _dump(settings: StudySettings) -> dict[str, object]:
@@ -146,6 +153,7 @@ def _failure_sentence(plan: Plan, report: ScheduleReport) -> str:
         for run in plan.runs
         if run.evaluate in report.failed
     }
+    lost |= {plan.stages[one.stage].title for one in plan.analyses if one.stage in report.failed}
     return (
         f"{plan.stages[first].title}: {report.failed[first]}; no results for: "
         f"{', '.join(sorted(lost))}"

@@ -9,6 +9,8 @@ from pathlib import Path
 from ratewise.data.dataset import Dataset, check_splits
 from ratewise.data.datasets import open_dataset
 from ratewise.errors import InputError
+from ratewise.files import fingerprint
+from ratewise.study.analysis.files import PerceptionFiles, perception_files
 from ratewise.study.digests import Digests, open_digests, split_contents
 from ratewise.study.graph import AUXILIARY_SET, PRIVILEGED, Contents
 from ratewise.study.settings import Study
@@ -54,11 +56,15 @@ def find_inputs(study: Study, folder: Path, *, quiet: bool) -> Inputs:
     others = _others(study)
     weights = _encoder_weights(study)
     features = _feature_weights(study)
+    analysis = settings.analysis
+    perception = perception_files(analysis.perception if analysis else None, study.base)
     with open_digests(folder / "cache" / "digests.sqlite") as digests:
         contents = split_contents(dataset, splits.values(), digests, quiet=quiet)
         contents_of_others = {other.name: _content(other, digests, quiet) for other in others}
         digest = digests.of(weights) if weights else None
         of_features = {name: digests.of(path) for name, path in features.items()}
+        of_indices = _index_digests(perception, digests)
+        backbone = digests.of(perception.backbone) if perception.backbone else None
     _check_labelled(dataset, labelled)
     checked = folder / "cache" / "checked"
     for split, content in contents.items():
@@ -69,7 +75,7 @@ def find_inputs(study: Study, folder: Path, *, quiet: bool) -> Inputs:
     return Inputs(
         dataset,
         {contents_of_others[other.name]: other.dataset for other in others},
-        Contents(contents, digest, of_features, contents_of_others),
+        Contents(contents, digest, of_features, contents_of_others, of_indices, backbone),
     )
 
 
@@ -137,6 +143,14 @@ def _feature_weights(study: Study) -> dict[str, Path]:
         )
         for name, settings in (restoration.restorers if restoration else {}).items()
         if settings.losses.features and settings.features.weights
+    }
+
+
+def _index_digests(files: PerceptionFiles, digests: Digests) -> dict[str, str]:
+    """Of each perceptual index that is there, that of its parameters' files."""
+    return {
+        name: fingerprint({path.name: digests.of(path) for path in paths})
+        for name, paths in files.indices.items()
     }
 
 

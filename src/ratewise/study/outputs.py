@@ -24,12 +24,24 @@ the originals: rows of :class:`ratewise.study.quality.Quality`."""
 METRICS = "metrics.json"
 """The file of an evaluate stage that holds its numbers."""
 
+ANALYSIS = "analysis.json"
+"""The file of a stage of an analysis (perception, features, cross_entropy, timing) that holds what
+it found."""
+
+IMAGES = "images.csv"
+"""The file of a perception or cross_entropy stage that has a row per image."""
+
 _SHOWN = 8
 
 
 def shown_indices(count: int) -> list[int]:
     """The test images whose predictions are kept for pictures: up to eight, evenly spread."""
-    shown = min(count, _SHOWN)
+    return evenly(count, _SHOWN)
+
+
+def evenly(count: int, most: int | None) -> list[int]:
+    """At most so many of ``count`` images, evenly spread; all of them for None."""
+    shown = count if most is None else min(count, most)
     return [index * count // shown for index in range(shown)]
 
 

@@ -23,6 +23,10 @@ VERSIONS = {
     "restore": 1,
     "train": 1,
     "evaluate": 1,
+    "perception": 1,
+    "features": 1,
+    "cross_entropy": 1,
+    "timing": 1,
 }
 """Raised when the code of a stage changes what it writes; older results are then made anew."""
 
@@ -70,16 +74,38 @@ class Run:
 
 
 @dataclass(frozen=True)
+class Analysis:
+    """What is measured beside the rows: a stage of that ``kind``, and the images that it looks at.
+
+    ``images`` is the stage (prepare, compress or restore) of the test images, ``channel`` their
+    channel (``O``, ``C``, ``R``, ``A``, ``r@12.5%``). ``seed`` is the model's, where one is used.
+    """
+
+    kind: str
+    stage: str
+    images: str
+    channel: str
+    codec: str
+    restorer: str = ""
+    seed: int | None = None
+
+
+@dataclass(frozen=True)
 class Plan:
-    """All stages of a study in an order in which they can run, and the rows they give."""
+    """All stages of a study in an order in which they can run, the rows they give, and the
+    analyses beside these."""
 
     stages: Mapping[str, Stage]
     runs: tuple[Run, ...]
+    analyses: tuple[Analysis, ...] = ()
 
     @property
     def fingerprint(self) -> str:
         """Equal for two plans that give the same rows from the same stages."""
-        return fingerprint({"runs": [asdict(run) for run in self.runs]})
+        described = {"runs": [asdict(run) for run in self.runs]}
+        if self.analyses:
+            described["analyses"] = [asdict(analysis) for analysis in self.analyses]
+        return fingerprint(described)
 
     def count(self, kind: str) -> int:
         """How many stages of a kind there are."""
@@ -90,6 +116,7 @@ class Plan:
         return {
             "stages": [asdict(stage) for stage in self.stages.values()],
             "runs": [asdict(run) for run in self.runs],
+            "analyses": [asdict(analysis) for analysis in self.analyses],
         }
 
     @classmethod
@@ -99,6 +126,7 @@ class Plan:
         return cls(
             {stage.fingerprint: stage for stage in stages},
             tuple(Run(**described) for described in value["runs"]),
+            tuple(Analysis(**described) for described in value.get("analyses", ())),
         )
 
 

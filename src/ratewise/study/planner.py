@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+from ratewise.study.analysis.planning import AnalysisPlanner
 from ratewise.study.channels import AUXILIARY, LOSSLESS, Channel, Configuration, percent
 from ratewise.study.graph import Contents, Graph
 from ratewise.study.plan import VERSIONS, Plan, Run, Stage, library_version
@@ -54,7 +55,7 @@ class _TrainingSide(NamedTuple):
 
 class _Planner:
     def __init__(self, settings: StudySettings, contents: Contents) -> None:
-        self._settings = settings
+        self._settings, self._contents = settings, contents
         self._graph = Graph(settings, contents)
         self._restoring = Restoring(settings, self._graph, contents)
         # A file of weights counts by its content, not by where it lies.
@@ -71,7 +72,10 @@ class _Planner:
             for recipe in self._settings.recipes
             for configuration in configurations(self._settings)
         ]
-        return Plan(self._graph.stages, tuple(runs))
+        analyses = AnalysisPlanner(
+            self._settings, self._graph, self._restoring, self._contents, runs
+        ).plan(self._settings.resolved(spelled) for spelled in configurations(self._settings))
+        return Plan(self._graph.stages, tuple(runs), analyses)
 
     def _run(self, spelled: Configuration, recipe: str, seed: int) -> Run:
         configuration = self._settings.resolved(spelled)

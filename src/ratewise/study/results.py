@@ -156,6 +156,8 @@ def _restored_stores(plan: Plan) -> dict[str, tuple[str, str]]:
         ):
             label = side if share is None or side == AUXILIARY else f"{side}@{percent(share)}"
             names.setdefault(store, (run.restorer, label))
+    for one in plan.analyses:
+        names.setdefault(one.images, (one.restorer, one.channel))
     return {store: name for store, name in names.items() if plan.stages[store].kind == "restore"}
 
 

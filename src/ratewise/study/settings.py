@@ -12,6 +12,7 @@ from ratewise import codecs
 from ratewise.data.datasets import DatasetSettings
 from ratewise.data.prepare import PrepareSettings
 from ratewise.settings_files import read_settings
+from ratewise.study.analysis_settings import AnalysisSettings
 from ratewise.study.budget_settings import BudgetSettings
 from ratewise.study.channels import (
     AUXILIARY,
@@ -59,6 +60,7 @@ class StudySettings(Settings):
     recipes: list[Literal["standard"]] = Field(["standard"], min_length=1)
     seeds: list[Annotated[int, Field(ge=0, lt=2**32)]] = Field([0], min_length=1)
     restoration: RestorationSettings | None = None
+    analysis: AnalysisSettings | None = None
     report: ReportSettings = ReportSettings()
 
     @field_validator("codecs")
@@ -104,6 +106,21 @@ class StudySettings(Settings):
             raise ValueError(
                 f"restoration.privileged.split = {split!r} is a split of the task; name another "
                 "one, or groups or a share of the training split"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _analysis_has_its_models(self) -> StudySettings:
+        if self.analysis is not None:
+            used = [
+                pair_configuration(entry)
+                if isinstance(entry, CodecPair)
+                else Configuration.parse(entry)
+                for entry in self.configurations
+            ]
+            self.analysis.check(
+                {one.train.letter for one in used if not one.images_name},
+                compresses=set(self.codecs) != {LOSSLESS},
             )
         return self
 

@@ -41,7 +41,7 @@ def chosen_images(train: Stage, records: Records) -> TrainingImages:
             else ""
         )
         raise StageError(
-            f"{train.title}: a budget of {name} ({prices.limit:,} bytes) buys no image{paid}"
+            f"a budget of {name} ({prices.limit:,} bytes) buys no training image{paid}"
         )
     return chosen
 

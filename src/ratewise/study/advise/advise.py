@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ratewise.errors import InputError
 from ratewise.study.advise.cost import cost_points, pareto_front, reference_cost, size_text
 from ratewise.study.advise.options import (
+    RATE,
     STUDIED,
     Option,
     learning_curves,
@@ -45,7 +46,7 @@ class Advice:
     """The answer; ``best`` is None where the study has none.
 
     ``covered`` says whether the question lies within what was studied; ``alternatives`` are the
-    next best, each another configuration, family of codecs or kind of estimate; ``front`` is the
+    next best, each another configuration, codec or kind of estimate; ``front`` is the
     Pareto front of the studied points. ``whole`` is OO's cost in bytes, if it was studied. Costs
     and images are the user's. ``notes`` are sentences about how far the answer carries.
     """
@@ -202,10 +203,11 @@ def _ranked(asked: _Asked, options: Sequence[Option]) -> list[Option]:
 
 
 def _others(ranked: Sequence[Option]) -> list[Option]:
-    seen: set[tuple[str, str, bool]] = set()
+    seen: set[tuple[str, str, str]] = set()
     others = []
     for option in ranked:
-        key = (option.configuration, option.family, option.basis == STUDIED)
+        codec = option.family if option.basis == RATE else option.codec
+        key = (option.configuration, codec, option.basis)
         if key not in seen:
             seen.add(key)
             others.append(option)

@@ -6,7 +6,7 @@ its restorers are trained on; those of an auxiliary data set are free, unless th
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
@@ -87,9 +87,12 @@ def cost_points(results: pd.DataFrame, *, auxiliary: bool = False) -> list[Point
     """
     rows: list[dict[str, Any]] = results.to_dict("records")  # type: ignore[assignment]
     rows = [row for row in rows if row["miou"] == row["miou"]]
-    varying = {name for name in ("recipe", "restorer") if len({_text(row, name) for row in rows
-               if _text(row, name)}) > 1}  # fmt: skip
-    found: dict[tuple[Hashable, ...], list[dict[str, Any]]] = {}
+    varying = {
+        name
+        for name in ("recipe", "restorer")
+        if len({_text(row, name) for row in rows} - {""}) > 1
+    }
+    found: dict[tuple[str, str, str], list[dict[str, Any]]] = {}
     for row in rows:
         found.setdefault((*_curve(row, varying), _codec(row)), []).append(row)
     return [
@@ -101,7 +104,7 @@ def cost_points(results: pd.DataFrame, *, auxiliary: bool = False) -> list[Point
             fmean(float(row["train_bpp"]) for row in group),
             tuple(_sample(row, auxiliary) for row in group),
         )
-        for (curve, part, codec), group in found.items()  # type: ignore[misc]
+        for (curve, part, codec), group in found.items()
     ]
 
 

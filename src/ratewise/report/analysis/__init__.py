@@ -1,0 +1,1 @@
+"""What result rows say about loss, shift and restoration: queries and sentences, no drawing."""

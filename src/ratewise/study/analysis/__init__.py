@@ -1,0 +1,1 @@
+"""Analyses beside the result rows: which stages they need, and tables of what those found."""
