@@ -34,7 +34,7 @@ _SMALL = {
 }
 
 PRESETS: Mapping[str, Mapping[str, Any]] = {
-    "paper": {},
+    "paper": {"generator": {"kind": "finenet"}},
     "small": _SMALL,
     "tiny": {
         "generator": {

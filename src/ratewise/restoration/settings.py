@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, NonNegativeFloat, model_validator
+from pydantic import BeforeValidator, Field, NonNegativeFloat, model_validator
 
 from ratewise.restoration.presets import with_preset
 from ratewise.training.normalisation import Normalisation
@@ -51,7 +51,15 @@ class RdnSettings(Settings):
     growth: int = Field(default=32, ge=1, le=256)
 
 
-Generator = Annotated[FineNetSettings | RdnSettings, Field(discriminator="kind")]
+def _finenet_by_default(value: Any) -> Any:
+    return {"kind": "finenet", **value} if isinstance(value, dict) else value
+
+
+Generator = Annotated[
+    FineNetSettings | RdnSettings,
+    Field(discriminator="kind"),
+    BeforeValidator(_finenet_by_default),
+]
 
 
 class DiscriminatorSettings(Settings):
