@@ -185,7 +185,7 @@ def test_other_formats_and_versions_are_named(coder: NeuralCoder, texture: Textu
     data = coder.encode([texture(0, 16, 16)])[0]
     assert bitstream.recognises(data, "msh")
     assert not bitstream.recognises(data, "factorized")
-    with pytest.raises(CodecError, match="not of a learned codec"):
+    with pytest.raises(CodecError, match="not a file of a learned codec"):
         coder.decode([b"BPG" + data[3:]])
     with pytest.raises(CodecError, match="version 2"):
         coder.decode([data[:3] + b"\x23" + data[4:]])
