@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ratewise.data.classes import Classes
+from ratewise.data.manifest import Record
 from ratewise.data.store import Store, open_store
 from ratewise.errors import InputError
 from ratewise.files import read_json, write_atomically, write_json
 from ratewise.images import read_mask, write_png
+from ratewise.metrics.rate import bits_per_pixel
 from ratewise.report.model import Strip, StripColumn, StudySummary
 from ratewise.report.page import write_report
 from ratewise.report.pictures import choose_zoom, strip_png
@@ -179,12 +181,21 @@ def _strip(
                 " ".join([run.configuration, " to ".join(specs)]).strip(),
                 store.image(index),
                 read_mask(prediction_path(folder, index)),
-                None if run.test_codec == LOSSLESS else store.records[index].bpp,
+                _bpp(run, plan, store.records[index]),
             )
         )
     assert originals.classes is not None
     zoom = choose_zoom(mask, originals.classes)
     return Strip(originals.records[index].key, originals.image(index), mask, columns, zoom)
+
+
+def _bpp(run: Run, plan: Plan, record: Record) -> float | None:
+    """Of the compressed file that a test image was decoded from; None for an original."""
+    if run.test_codec == LOSSLESS:
+        return None
+    restored = plan.stages[run.test_store].kind == "restore"
+    size = record.source_bytes if restored else record.bytes
+    return bits_per_pixel(size, record.height, record.width)
 
 
 def _most_telling(originals: Store) -> list[int]:
