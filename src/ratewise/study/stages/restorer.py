@@ -8,6 +8,7 @@ from pathlib import Path
 from ratewise.data.store import open_store
 from ratewise.errors import StageError
 from ratewise.files import sha256_file, write_json
+from ratewise.metrics.perception import perceptual_index
 from ratewise.restoration.pairs import Pairs
 from ratewise.restoration.settings import RestorerSettings
 from ratewise.restoration.training import train_restorer
@@ -40,6 +41,7 @@ def run(
         seed=int(stage.params["seed"]),
         title=stage.title,
         quiet=context.quiet,
+        perceptual=perceptual_index(None),
     )
     records = [originals.records[i] for i in indices]
     write_json(folder / SEEN, [{"key": r.key, "sha256": r.sha256} for r in records])
