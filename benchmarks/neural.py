@@ -313,7 +313,7 @@ def main() -> int:
     parser.add_argument("images", type=Path, help="folder of photographs, such as Kodak's")
     parser.add_argument("--compressai", metavar="PYTHON", help="an interpreter that has CompressAI")
     parser.add_argument("--weights", type=Path, help="file of a training; made if it is not there")
-    parser.add_argument("--steps", type=int, default=200, help="of a training that makes weights")
+    parser.add_argument("--steps", type=int, default=500, help="of a training that makes weights")
     parser.add_argument("--count", type=int, default=6, help="images")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=2)
