@@ -6,7 +6,7 @@ from fractions import Fraction
 from itertools import pairwise
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from ratewise.errors import InputError
@@ -23,7 +23,10 @@ from ratewise.study.privileged import (
 
 _SHARES = st.fractions(Fraction(1, 1000), Fraction(999, 1000))
 _SEEDS = st.integers(0, 5)
-_some = settings(max_examples=40, deadline=None)
+# Small shares leave no image to train on after the margins, and are set aside: often
+_some = settings(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.filter_too_much]
+)
 
 
 @st.composite
