@@ -15,7 +15,8 @@ Prints, for 768x512 pixels on ``--threads`` threads, each with its limit where i
   coding, tables, files), and bytes over CompressAI's;
 - the least time that the layers' multiply-adds take at the machine's measured rate of matrix
   products in the same precision, and the part of encode and decode that this is;
-- what bfloat16 costs in PSNR and rate;
+- what bfloat16 costs in PSNR and rate, and how many values it draws a level off;
+- the CPU time of small images coded eight at a time, over one at a time;
 - peak memory of encoding and decoding an image of 24 megapixels;
 - on a CUDA device, images per second in batches of 16.
 
@@ -25,6 +26,7 @@ Exit code 1 if a limit is passed. Times are the best of ``--rounds`` turns over 
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import subprocess
 import sys
@@ -155,6 +157,30 @@ def psnr_and_bpp(packed: Any, images: np.ndarray, precision: str) -> tuple[float
         bpp = bits_per_pixel(len(data[0]), *image.shape[:2])
         found.append((psnr(image, coder.decode(data)[0]), bpp))
     return tuple(float(value) for value in np.mean(found, axis=0))  # type: ignore[return-value]
+
+
+def off_by(packed: Any, images: np.ndarray) -> tuple[float, float]:
+    """Shares of values that decode to another level in bfloat16, by one and by more."""
+    from ratewise.neural.coder import NeuralCoder
+
+    exact, half = (NeuralCoder(packed, device="cpu", precision=p) for p in ("fp32", "bf16"))
+    files = exact.encode(list(images))
+    pairs = zip(exact.decode(files), half.decode(files), strict=True)
+    off = np.concatenate([np.abs(a.astype(int) - b).ravel() for a, b in pairs])
+    return float((off == 1).mean()), float((off > 1).mean())
+
+
+def batch_ratio(coder: Any, images: np.ndarray, rounds: int) -> float:
+    """CPU time to encode 240x180 pixels eight images at a time, over one at a time."""
+    small = [np.ascontiguousarray(image[:180, :240]) for image in images for _ in range(8)][:32]
+    best = {1: math.inf, 8: math.inf}
+    for _ in range(rounds):
+        for size in best:
+            start = time.process_time()
+            for i in range(0, len(small), size):
+                coder.encode(small[i : i + size])
+            best[size] = min(best[size], time.process_time() - start)
+    return best[8] / best[1]
 
 
 def peak_memory(packed: Any, image: np.ndarray, threads: int) -> Iterator[tuple[str, float]]:
@@ -299,6 +325,10 @@ def compare(options: argparse.Namespace) -> int:
         f"{'bf16: PSNR, rate':42} {half - exact:+7.4f} dB, {more:+.3f} %  "
         f"(of {exact:.2f} dB at {exact_bpp:.3f} bpp)"
     )
+    one, more_than_one = off_by(packed, images)
+    print(f"{'bf16: values off by one level, by more':42} {one:7.1%}, {more_than_one:.1e}")
+    ratio = batch_ratio(coder, images, options.rounds)
+    print(f"{'eight images of 240x180 at a time / one':42} {ratio:7.3f}  (CPU time to encode)")
     for what, gigabytes in peak_memory(packed, images[0], options.threads):
         judged(f"peak memory, {what}, 24 megapixels", gigabytes, MEMORY_LIMIT_GB, " GB")
     if torch.cuda.is_available():

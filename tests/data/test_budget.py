@@ -24,9 +24,10 @@ from ratewise import codecs
 from ratewise.cli.main import app
 from ratewise.codecs.budget_objective import BudgetObjective
 from ratewise.codecs.points import Points
-from ratewise.data import compress, measurements
+from ratewise.data import coding, measurements
 from ratewise.data.budget import compress_to_budget
-from ratewise.data.compress import Job, Task, compress_store
+from ratewise.data.coding import Job, Task
+from ratewise.data.compress import compress_store
 from ratewise.data.decompress import decompress_store
 from ratewise.data.folder import ClassList, FolderDataset
 from ratewise.data.journal import Journal
@@ -341,7 +342,7 @@ def test_an_image_that_fails_in_pass_2_leaves_no_file(
     photos: FolderSource, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kept: list[str] = []
-    keep_image = compress.keep_image
+    keep_image = coding.keep_image
 
     def note(job: Job, task: Task, loaded: Loaded, index: int) -> tuple[Record, Image]:
         kept.append(task.entry.key)
@@ -532,7 +533,7 @@ def test_an_image_that_never_encodes_to_the_same_bytes_fails(
         def __getattr__(self, name: str) -> object:
             return getattr(self._codec, name)
 
-    for module in ("compress", "measuring"):
+    for module in ("coding", "measuring"):
         monkeypatch.setattr(f"ratewise.data.{module}.cached_codec", Restless)
     # Few points, so that many are measured in pass 1 and written at the end.
     points, budget = "jpeg:quality=5,50,95", 20_000

@@ -17,7 +17,7 @@ import pytest
 from PIL import Image as PillowImage
 
 from ratewise import codecs
-from ratewise.data import compress
+from ratewise.data import coding
 from ratewise.data.compress import compress_store
 from ratewise.data.decompress import decompress_store
 from ratewise.data.folder import ClassList, FolderDataset
@@ -119,14 +119,14 @@ def test_workers_make_the_same_store(photos: Path, tmp_path: Path) -> None:
 _SCRIPT = """
 import sys, time
 from pathlib import Path
-from ratewise.data import compress
+from ratewise.data import coding, compress
 from ratewise.data.sources import FolderSource
 from ratewise.execution import Resources
-write = compress.write_atomically
+write = coding.write_atomically
 def slow(path, data):
     time.sleep(0.03)
     write(path, data)
-compress.write_atomically = slow
+coding.write_atomically = slow
 if __name__ == "__main__":
     compress.compress_store(
         FolderSource(Path(sys.argv[1])), Path(sys.argv[2]), "jpeg:quality=20",
@@ -362,7 +362,7 @@ def test_a_full_disk_stops_the_run_and_keeps_what_is_done(
             raise OSError(errno.ENOSPC, "No space left on device")
         write_atomically(path, data)
 
-    monkeypatch.setattr(compress, "write_atomically", full_after_two)
+    monkeypatch.setattr(coding, "write_atomically", full_after_two)
     with pytest.raises(RatewiseError, match=r"No space left on device.*again to go on"):
         compress_store(FolderSource(photos), tmp_path / "s", SPEC)
     monkeypatch.undo()

@@ -81,8 +81,7 @@ def _measured(
     """``rungs``, changed until all are measured, keep to the budget and use it."""
     size, distortion = predict(points, shape, logarithmic)
     while True:
-        missing = {int(i): int(rungs[i]) for i in np.flatnonzero(rungs >= 0)}
-        missing = {i: r for i, r in missing.items() if not points.has(i, r)}
+        missing = _unmeasured(points, rungs)
         if missing:
             measure(missing, rungs)
             rounds += 1
@@ -109,6 +108,12 @@ def _measured(
         rungs[points.alive] = better
 
 
+def _unmeasured(points: Points, rungs: Rungs) -> dict[int, int]:
+    """The images, with their rungs, that are not measured at them yet."""
+    wanted = {int(i): int(rungs[i]) for i in np.flatnonzero(rungs >= 0)}
+    return {image: rung for image, rung in wanted.items() if not points.has(image, rung)}
+
+
 def _looked_around(
     points: Points,
     shape: Shape,
@@ -122,8 +127,7 @@ def _looked_around(
     while points.alive.any():
         for offset in offsets:
             there = np.where(points.alive, np.clip(rungs + offset, 0, len(shape) - 1), -1)
-            missing = {int(i): int(there[i]) for i in np.flatnonzero(there >= 0)}
-            missing = {i: r for i, r in missing.items() if not points.has(i, r)}
+            missing = _unmeasured(points, there)
             if missing:
                 measure(missing, there)
         size, distortion = points.known(*predict(points, shape, logarithmic))

@@ -21,7 +21,8 @@ from pathlib import Path
 from ratewise import codecs
 from ratewise.codecs.budget_objective import BudgetObjective, find_objective
 from ratewise.codecs.ladder import Ladder
-from ratewise.data.compress import CannotWriteError, Job, StoreSummary, Task, store_summary
+from ratewise.data.coding import CannotWriteError, Job, Task
+from ratewise.data.compress import StoreSummary, store_summary
 from ratewise.data.destination import (
     begin_state,
     check_apart,

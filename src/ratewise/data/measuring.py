@@ -10,7 +10,7 @@ from ratewise.codecs.budget_objective import BudgetObjective
 from ratewise.codecs.curves import spread
 from ratewise.codecs.ladder import Ladder
 from ratewise.codecs.round_trip import round_trip
-from ratewise.data.compress import Job, Task, keep_image, write_file
+from ratewise.data.coding import Job, Task, keep_image, write_file
 from ratewise.data.manifest import Record
 from ratewise.data.measurements import Point, Tiles
 from ratewise.data.sources import Loaded, Source

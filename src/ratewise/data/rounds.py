@@ -15,7 +15,8 @@ from typing import Any
 from ratewise import codecs
 from ratewise.codecs.allocation import Rungs
 from ratewise.codecs.points import Points
-from ratewise.data.compress import CannotWriteError, Job, Task, finish_store
+from ratewise.data.coding import CannotWriteError, Job, Task
+from ratewise.data.compress import finish_store
 from ratewise.data.journal import Journal
 from ratewise.data.manifest import Record
 from ratewise.data.measurements import Measurements, Point, Tiles

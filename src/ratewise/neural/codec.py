@@ -75,7 +75,7 @@ class LearnedCodec(ConfiguredCodec):
 
     @property
     def batch_size(self) -> int:
-        """8: small images take two thirds of the time then, on a CPU; large ones lose nothing."""
+        """8: small images take three quarters of the time then, on a CPU; large ones lose nothing."""
         return 8
 
     @property
