@@ -75,7 +75,7 @@ class LearnedCodec(ConfiguredCodec):
 
     @property
     def batch_size(self) -> int:
-        """8: small images take three quarters of the time then, on a CPU; large ones lose nothing."""
+        """8: small images take three quarters of the time on a CPU then; large ones lose none."""
         return 8
 
     @property

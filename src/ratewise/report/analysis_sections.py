@@ -134,13 +134,9 @@ def steps(found: Sequence[Context]) -> str:
     if not known:
         return ""
     names = found[0].restorers if found else []
-    said = [text for text in (restoration_sentence(known), named_steps_sentence(known)) if text]
-    return section(
-        "From one configuration to another",
-        *(element("p", text, class_="says") for text in said),
-        _table(change_table(known, names)),
-        element("p", INTERVALS, class_="quiet"),
-    )
+    said = [restoration_sentence(known), named_steps_sentence(known)]
+    table = _table(change_table(known, names))
+    return _finding("From one configuration to another", said, [table], INTERVALS)
 
 
 def rate_saved(found: Sequence[Context]) -> str:
@@ -154,12 +150,8 @@ def rate_saved(found: Sequence[Context]) -> str:
         "the rates studied. Below 0: more bits are needed. A saving is given where every seed has "
         "one."
     )
-    return section(
-        "Bits saved at equal accuracy",
-        element("p", saved_sentence(known), class_="says"),
-        _table(saved_table(known)),
-        element("p", note, class_="quiet"),
-    )
+    table = _table(saved_table(known))
+    return _finding("Bits saved at equal accuracy", [saved_sentence(known)], [table], note)
 
 
 def privileged(found: Sequence[Context]) -> str:
@@ -167,21 +159,17 @@ def privileged(found: Sequence[Context]) -> str:
     known = comparisons(found)
     if not known:
         return ""
-    parts = [element("p", c.sentence, class_="says") for c in known]
+    shown: list[str] = []
     for context in found:
         keys, panels = privileged_panels(context)
-        parts += [_legend(keys), _figures(panels)]
+        shown += [_legend(keys), _figures(panels)]
+    shown.append(_table(privileged_table(known)))
     note = (
         "oO@p is trained on that share of the originals alone, so that no codec touches it; rO@p "
         "on all images, restored by a restorer that saw that share. Crossings are of means over "
         "seeds, interpolated over the logarithm of the rate."
     )
-    return section(
-        "How many originals it takes",
-        *parts,
-        _table(privileged_table(known)),
-        element("p", note, class_="quiet"),
-    )
+    return _finding("How many originals it takes", [c.sentence for c in known], shown, note)
 
 
 def hybrid_sets(found: Sequence[Context]) -> str:
@@ -193,12 +181,8 @@ def hybrid_sets(found: Sequence[Context]) -> str:
         "o+cO trains on a share of originals and the rest compressed, o+rO on the same with the "
         "rest restored; the loss of an original weighs more, as the study file says."
     )
-    return section(
-        "Originals among compressed or restored images",
-        element("p", hybrid_sentence(known), class_="says"),
-        _table(hybrid_table(known)),
-        element("p", note, class_="quiet"),
-    )
+    title = "Originals among compressed or restored images"
+    return _finding(title, [hybrid_sentence(known)], [_table(hybrid_table(known))], note)
 
 
 def restorers(found: Sequence[Context], quality: pd.DataFrame) -> str:
@@ -206,18 +190,13 @@ def restorers(found: Sequence[Context], quality: pd.DataFrame) -> str:
     known = methods(found, quality)
     if not known:
         return ""
-    said = restorer_sentence(known)
     note = (
         "mIoU is of models trained on restored and tested on original images. PSNR and MS-SSIM are "
         "of the restored images against the originals (those that the restorer was trained on left "
         "out), MS-SSIM as -10 log10(1 - x)."
     )
-    return section(
-        "Which restorer",
-        element("p", said, class_="says") if said else "",
-        _table(restorer_table(known)),
-        element("p", note, class_="quiet"),
-    )
+    table = _table(restorer_table(known))
+    return _finding("Which restorer", [restorer_sentence(known)], [table], note)
 
 
 def distortion(quality: pd.DataFrame, names: Sequence[str] = ()) -> str:
@@ -229,13 +208,9 @@ def distortion(quality: pd.DataFrame, names: Sequence[str] = ()) -> str:
         "Mean over the test images against their originals. Solid: compressed; broken: restored. "
         "A restorer that makes images look real costs PSNR; one that is trained for PSNR gains it."
     )
-    return section(
-        "Rate and distortion, before and after restoration",
-        element("p", _distortion_sentence(quality, names), class_="says"),
-        _legend(keys),
-        _figures(panels),
-        element("p", text, class_="quiet"),
-    )
+    title = "Rate and distortion, before and after restoration"
+    said = [_distortion_sentence(quality, names)]
+    return _finding(title, said, [_legend(keys), _figures(panels)], text)
 
 
 def _distortion_sentence(quality: pd.DataFrame, names: Sequence[str]) -> str:
@@ -246,6 +221,13 @@ def _distortion_sentence(quality: pd.DataFrame, names: Sequence[str]) -> str:
     low, high = float(change.min()), float(change.max())
     sizes = f"{low:+.1f} dB" if f"{low:.1f}" == f"{high:.1f}" else f"{low:+.1f} to {high:+.1f} dB"
     return f"Restoration by {order[0]} changes the PSNR of the images by {sizes}."
+
+
+def _finding(title: str, said: Iterable[str], shown: Iterable[str], note: str) -> str:
+    """A section: what was found, in sentences (those that are empty are left out), what shows it,
+    and how it is to be read."""
+    found = [element("p", text, class_="says") for text in said if text]
+    return section(title, *found, *shown, element("p", note, class_="quiet"))
 
 
 def _in_words(d: Diagnosis) -> str:
