@@ -116,7 +116,7 @@ _SCRIPT = """
 import os, sys, time
 from ratewise.execution import Resources, map_items
 def work(x):
-    print(os.getpid(), flush=True)
+    os.write(1, f"{os.getpid()}\\n".encode())  # one write: lines of two workers do not mix
     time.sleep(60)
 if __name__ == "__main__":
     for _ in map_items(work, range(10), Resources(2)):

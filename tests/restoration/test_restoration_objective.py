@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -189,14 +190,19 @@ def test_validation_compares_with_the_compressed_images_and_shows_the_restored()
     image = _image(176, 3)
     small = _image(40, 4)
     shown: list[np.ndarray] = []
+
+    def show(step: int, pictures: Sequence[np.ndarray]) -> None:
+        assert step == 7
+        shown.extend(pictures)
+
     objective = _objective(
         _settings(),
         held_out=[(image, _darker(image)), (small, _darker(small))],
         perceptual=lambda picture: float(picture.shape[0]),
-        pictures=shown.extend,
+        pictures=show,
     )
     with torch.no_grad():
-        metrics = objective.validate(_modules(objective))
+        metrics = objective.validate(_modules(objective), 7)
     assert [picture.shape for picture in shown] == [(176, 176, 3), (40, 40, 3)]
     pairs = [(image, shown[0]), (small, shown[1])]
     before = [(image, _darker(image)), (small, _darker(small))]
@@ -209,7 +215,7 @@ def test_validation_compares_with_the_compressed_images_and_shows_the_restored()
             "perceptual": 108,
         }
     )
-    assert _objective(_settings()).validate({}) == {}
+    assert _objective(_settings()).validate({}, 0) == {}
 
 
 class _Toy:

@@ -14,6 +14,7 @@ import torch
 from ratewise.errors import InputError, TrainingError
 from ratewise.images import read_image
 from ratewise.restoration import training as module
+from ratewise.restoration.generators import build_generator
 from ratewise.restoration.pairs import Pairs, hold_out
 from ratewise.restoration.quality import before_and_after
 from ratewise.restoration.restorer import load_restorer
@@ -88,7 +89,7 @@ def test_a_killed_and_resumed_training_gives_the_same_weights(
 ) -> None:
     pairs = pairs_of(make_stores(6, CODEC, "jpeg:quality=30"))
     whole = load_weights(train(settings(), pairs, tmp_path / "whole"))[0]
-    losses = module._Counted.losses
+    losses = module.Restoration.losses
     calls = 0
 
     def dying(self: Any, modules: Any, batch: Any) -> Any:
@@ -98,11 +99,11 @@ def test_a_killed_and_resumed_training_gives_the_same_weights(
             raise KeyboardInterrupt
         return losses(self, modules, batch)
 
-    monkeypatch.setattr(module._Counted, "losses", dying)
+    monkeypatch.setattr(module.Restoration, "losses", dying)
     with pytest.raises(KeyboardInterrupt):
         train(settings(), pairs, tmp_path / "killed")
     assert not (tmp_path / "killed" / module.WEIGHTS).exists()
-    monkeypatch.setattr(module._Counted, "losses", losses)
+    monkeypatch.setattr(module.Restoration, "losses", losses)
     resumed = load_weights(train(settings(), pairs, tmp_path / "killed"))[0]
     assert whole.keys() == resumed.keys()
     assert all(torch.equal(whole[key], resumed[key]) for key in whole)
@@ -133,15 +134,14 @@ def test_pictures_show_images_held_out_by_the_step(make_stores: Callable, tmp_pa
 
 def test_the_weights_hold_nothing_but_the_generator(make_stores: Callable, tmp_path: Path) -> None:
     state, _ = load_weights(train(settings(), pairs_of(make_stores(4, CODEC)), tmp_path))
-    assert module._COUNT not in state
-    assert not any("discriminator" in key for key in state)
+    assert state.keys() == build_generator(settings().generator).state_dict().keys()
 
 
 def test_a_loss_that_is_not_finite_stops_and_keeps_the_last_good_checkpoint(
     make_stores: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pairs = pairs_of(make_stores(4, CODEC))
-    terms = module._Counted._terms
+    terms = module.Restoration._terms
     calls = 0
 
     def broken(self: Any, *arguments: Any) -> Any:
@@ -150,7 +150,7 @@ def test_a_loss_that_is_not_finite_stops_and_keeps_the_last_good_checkpoint(
         found = terms(self, *arguments)
         return found | {"l1": found["l1"] * float("nan")} if calls == 4 else found
 
-    monkeypatch.setattr(module._Counted, "_terms", broken)
+    monkeypatch.setattr(module.Restoration, "_terms", broken)
     with pytest.raises(TrainingError, match=r"loss of optimiser 'generator' is nan in step 4"):
         train(settings(), pairs, tmp_path)
     state = torch.load(tmp_path / "checkpoint.pt", weights_only=True)

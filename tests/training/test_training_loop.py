@@ -137,7 +137,7 @@ def test_validation_sees_averaged_weights_in_eval_mode_and_leaves_no_trace(tmp_p
     seen = []
 
     class Watching(Regression):
-        def validate(self, modules: Any) -> Any:
+        def validate(self, modules: Any, step: int) -> Any:
             seen.append((self.model.weight.clone(), modules["model"].training))
             torch.rand(3)
             return {}

@@ -55,7 +55,7 @@ class Regression(Objective):
         self.steps += 1
         yield Loss("main", loss, {"absolute": loss.detach().sqrt()})
 
-    def validate(self, modules: Mapping[str, Any]) -> Mapping[str, float]:
+    def validate(self, modules: Mapping[str, Any], step: int) -> Mapping[str, float]:
         return {"score": self.metrics.pop(0)} if self.metrics is not None else {}
 
     def selection(self) -> Selection | None:
@@ -106,7 +106,7 @@ class SmallGan(Objective):
         self.order.append("generator")
         yield Loss("generator", F.softplus(-modules["discriminator"](fake)).mean())
 
-    def validate(self, modules: Mapping[str, Any]) -> Mapping[str, float]:
+    def validate(self, modules: Mapping[str, Any], step: int) -> Mapping[str, float]:
         image = modules["generator"](torch.randn(4, 1, 4, 4))
         return {"distance": float((image.mean() - 1).abs())}
 

@@ -73,7 +73,7 @@ class Standard(Objective):
             weights = weights.to(logits.device)
         yield Loss(MODEL, segmentation_loss(logits, batch.targets, weights, batch.weights))
 
-    def validate(self, modules: Mapping[str, Any]) -> Mapping[str, float]:
+    def validate(self, modules: Mapping[str, Any], step: int) -> Mapping[str, float]:
         """``holdout_miou``: the mean IoU on the images held out, nothing without them."""
         if self._held_out is None:
             return {}

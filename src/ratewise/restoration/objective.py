@@ -40,9 +40,9 @@ class Restoration(Objective):
 
     ``features`` is the classifier of the feature term; with None the term is left out.
     ``held_out`` are whole images, ``(original, compressed)`` each ``uint8 (H, W, 3)``, to validate
-    on. ``perceptual`` gives an image's perceptual index, and ``pictures`` receives the restored
-    images of each validation. Raises :class:`InputError` if the patches are too small for the
-    discriminators, or no term with a weight is left.
+    on. ``perceptual`` gives an image's perceptual index, and ``pictures`` receives the step and the
+    restored images of each validation. Raises :class:`InputError` if the patches are too small for
+    the discriminators, or no term with a weight is left.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class Restoration(Objective):
         held_out: Sequence[tuple[Image, Image]] = (),
         *,
         perceptual: Callable[[Image], float] | None = None,
-        pictures: Callable[[Sequence[Image]], None] | None = None,
+        pictures: Callable[[int, Sequence[Image]], None] | None = None,
     ) -> None:
         if discriminators is not None:
             check_patch(discriminators.settings, settings.patch)
@@ -136,7 +136,7 @@ class Restoration(Objective):
                 terms["matching"] = matching_loss(made, real)
         return terms
 
-    def validate(self, modules: Mapping[str, Any]) -> Mapping[str, float]:
+    def validate(self, modules: Mapping[str, Any], step: int) -> Mapping[str, float]:
         """Means over the images held out: ``psnr`` and ``ms_ssim_db`` of the restored ones,
         the same of the compressed ones (``_compressed``), and ``perceptual`` of the restored.
 
@@ -151,7 +151,7 @@ class Restoration(Objective):
             for _, compressed in self.held_out
         ]
         if self.pictures is not None:
-            self.pictures(restored)
+            self.pictures(step, restored)
         originals = [original for original, _ in self.held_out]
         metrics = _distortion(originals, restored, "")
         metrics |= _distortion(originals, [compressed for _, compressed in self.held_out], BEFORE)

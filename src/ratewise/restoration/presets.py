@@ -34,7 +34,7 @@ _SMALL = {
 }
 
 PRESETS: Mapping[str, Mapping[str, Any]] = {
-    "paper": {"generator": {"kind": "finenet"}},
+    "paper": {},
     "small": _SMALL,
     "tiny": {
         "generator": {

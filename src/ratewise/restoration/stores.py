@@ -53,7 +53,7 @@ def restore_store(
     still known. ``assignment[i]`` says which of ``restorers`` (weights files) restores image ``i``;
     without it the only one restores all. A run that was stopped goes on; a store made with other
     restorers or in another precision is refused. On CUDA one process restores, whatever
-    ``resources`` say.
+    ``resources`` say; on a CPU they may change a value by one level (threads sum in another order).
 
     Gives a :class:`MismatchWarning` where :func:`mismatches` finds something. Raises
     :class:`InputError` before any work if a file is no restorer, or ``assignment`` does not fit;

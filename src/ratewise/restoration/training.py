@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,13 +17,11 @@ from ratewise.restoration.discriminators import Discriminators
 from ratewise.restoration.features import feature_network
 from ratewise.restoration.generators import build_generator
 from ratewise.restoration.objective import Restoration
-from ratewise.restoration.pairs import Pair, Pairs, PairSource, collate, hold_out
+from ratewise.restoration.pairs import Pairs, PairSource, collate, hold_out
 from ratewise.restoration.restorer import save_restorer
 from ratewise.restoration.settings import RestorerSettings
 from ratewise.training.loop import fit
-from ratewise.training.objective import Loss
 from ratewise.training.seeding import Purpose, torch_seed
-from ratewise.training.source import Plan
 
 WEIGHTS = "restorer.safetensors"
 PICTURES = "pictures"
@@ -36,10 +34,6 @@ _SHOWN = 3
 
 _CROP = 256
 """Side of what is shown of each."""
-
-_COUNT = "parts_seen"
-"""A buffer of the generator in training: it counts on after a resume, as a plain number would not.
-It is no part of the weights that are written."""
 
 
 def train_restorer(
@@ -83,16 +77,15 @@ def train_restorer(
     shown = _Shown(pairs, held, folder)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(torch_seed(Purpose.STEP, seed))
-        objective: _Counted = _Counted(
+        objective = Restoration(
             settings,
             build_generator(settings.generator),
             Discriminators(settings.discriminators) if settings.discriminators else None,
             features,
             shown.images,
             perceptual=perceptual,
-            pictures=lambda restored: shown.write(objective.step, restored),
+            pictures=shown.write,
         )
-    objective.parts = len(Plan(len(source), training).part_sizes())
     result = fit(
         objective,
         source,
@@ -108,31 +101,9 @@ def train_restorer(
         title=title,
         quiet=quiet,
     )
-    weights = {k: value for k, value in result.weights["generator"].items() if k != _COUNT}
     path = folder / WEIGHTS
-    save_restorer(path, weights, settings.generator, trained_for, origin=origin)
+    save_restorer(path, result.weights["generator"], settings.generator, trained_for, origin=origin)
     return path
-
-
-class _Counted(Restoration):
-    """The objective, which knows how many steps it has taken."""
-
-    parts = 1
-    """Of a batch, on one device."""
-
-    def __init__(self, *arguments: Any, **options: Any) -> None:
-        super().__init__(*arguments, **options)
-        self.generator.register_buffer(_COUNT, torch.zeros((), dtype=torch.int64))
-
-    def losses(self, modules: Mapping[str, Any], batch: Pair) -> Iterator[Loss]:
-        """Those of :class:`Restoration`."""
-        self.generator.get_buffer(_COUNT).add_(1)
-        return super().losses(modules, batch)
-
-    @property
-    def step(self) -> int:
-        """Steps taken since training began."""
-        return int(self.generator.get_buffer(_COUNT)) // self.parts
 
 
 @dataclass(frozen=True)

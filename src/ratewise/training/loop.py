@@ -206,7 +206,7 @@ class _Run:
             for name in self.modules:
                 self.wrapped[name].eval()
             with self._averaged(), torch.no_grad():
-                metrics = dict(self.objective.validate(self.wrapped) or {})
+                metrics = dict(self.objective.validate(self.wrapped, self.step) or {})
         finally:
             for module, training in modes.items():
                 module.training = training

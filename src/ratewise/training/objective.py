@@ -89,8 +89,8 @@ class Objective(Protocol):
         """
         ...
 
-    def validate(self, modules: Mapping[str, Any]) -> Mapping[str, float]:
-        """Metrics of the current weights (their average, with EMA), without gradients.
+    def validate(self, modules: Mapping[str, Any], step: int) -> Mapping[str, float]:
+        """Metrics of the weights after ``step`` steps (their average, with EMA), without gradients.
 
         The loop has put the modules in ``eval()`` and puts their modes back afterwards. With
         several devices it is called on each, over all of the data, and the first one's count.

@@ -75,7 +75,7 @@ class RateDistortion(Objective):
         )
         yield Loss("quantiles", self.model.prior.quantile_loss())
 
-    def validate(self, modules: Mapping[str, Any]) -> Mapping[str, float]:
+    def validate(self, modules: Mapping[str, Any], step: int) -> Mapping[str, float]:
         """``bpp`` of real files, and ``psnr``, of the images held out, with the weights as they
         are now: packed, coded and decoded as they will be in use. Nothing without such images."""
         if not self.held_out:
