@@ -18,7 +18,10 @@ def _run(*arguments: object) -> Result:
 
 def test_every_data_set_is_listed() -> None:
     names = [entry["name"] for entry in json.loads(_run("list", "--json").stdout)]
-    assert names == ["camvid", "cityscapes", "inria", "semantic_drone", "folder", "streets"]
+    assert names == [
+        *("camvid", "cityscapes", "inria", "semantic_drone", "imagenet", "image_folder"),
+        *("folder", "streets"),
+    ]
     assert "streets" in _run("list").stdout
 
 
@@ -44,6 +47,39 @@ def test_a_sound_data_set_is_counted_and_problems_are_named(tmp_path: Path) -> N
     assert wrong.exit_code == 1
     assert "masks/1.png: class id 9 is out of range" in wrong.stderr
     assert "masks/2.png: the mask is 4x4" in wrong.stderr
+
+
+def _class_folders(root: Path, labels: int) -> None:
+    for label in range(labels):
+        for split, images in (("train", label + 1), ("val", 1)):
+            folder = root / split / f"c{label:02d}"
+            folder.mkdir(parents=True)
+            for image in range(images):
+                PillowImage.new("RGB", (6, 4)).save(folder / f"{image}.png")
+
+
+def test_images_of_each_class_are_counted(tmp_path: Path) -> None:
+    _class_folders(tmp_path, 2)
+    check = ("check", tmp_path, "--data", "image_folder", "-j", 1, "-q")
+    facts = json.loads(_run(*check, "--json").stdout)
+    assert facts["labels"] == ["c00", "c01"]
+    assert [split["label_images"] for split in facts["splits"]] == [[1, 2], [1, 1]]
+    table = _run(*check).stdout.split("images per class")[1]
+    rows = [line.strip("\u2502 ").split() for line in table.splitlines() if "c0" in line]
+    assert [[cell for cell in row if cell != "\u2502"] for row in rows] == [
+        ["c00", "1", "1"],
+        ["c01", "2", "1"],
+    ]
+
+
+def test_of_many_classes_the_smallest_and_largest_are_shown(tmp_path: Path) -> None:
+    _class_folders(tmp_path, 22)
+    shown = _run("check", tmp_path, "--data", "image_folder", "-j", 1, "-q").stdout
+    (others,) = [line for line in shown.splitlines() if "(2 others)" in line]
+    assert others.split("\u2502")[2:4] == ["    23 ", "   2 "]  # c10 has 11 images and c11 has 12
+    assert [f"c{label:02d}" in shown for label in range(22)] == [True] * 10 + [False] * 2 + [
+        True
+    ] * 10
 
 
 def test_a_missing_folder_is_exit_code_2(tmp_path: Path) -> None:

@@ -91,6 +91,18 @@ def test_a_split_of_generated_data(tmp_path: Path) -> None:
     assert json.loads(result.stdout)["pixels"] == 32 * 32
 
 
+def test_info_says_how_many_images_have_labels(tmp_path: Path) -> None:
+    for key in ("train/dog/1.png", "train/dog/2.png", "train/tench/3.png"):
+        (tmp_path / "data" / key).parent.mkdir(parents=True, exist_ok=True)
+        PillowImage.new("RGB", (16, 16)).save(tmp_path / "data" / key)
+    arguments = ("--data", "image_folder", "--split", "train", "--codec", "png", "-j", 1, "-q")
+    made = _run("compress", tmp_path / "data", tmp_path / "s", *arguments)
+    assert made.exit_code == 0, made.output
+    assert "labels     3 images have one, of 2 classes" in _run("info", tmp_path / "s").stdout
+    facts = json.loads(_run("info", tmp_path / "s", "--json").stdout)
+    assert (facts["labelled"], facts["labels"]) == (3, ["dog", "tench"])
+
+
 def test_tiles_are_spread_over_a_grid(photos: Path, tmp_path: Path) -> None:
     tiles = ("--tile", "8x12", "--grid", "3x2")
     made = _run("compress", photos, tmp_path / "s", "-c", "png", *tiles, "-j", 1, "-q", "--json")

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from ratewise.codecs.allocation import Curves, Rungs, allocate, fill, spent
 from ratewise.codecs.curves import predict, shape_of, spread
 from ratewise.codecs.points import Points
-from ratewise.codecs.settling import settle
+from ratewise.codecs.settling import promising, settle
 
 _RUNGS = 50
 
@@ -212,3 +212,38 @@ def test_a_few_coarse_points_are_combined(images: int) -> None:
     budget = int(size[:, 1].sum())
     rungs = settle(points, shape_of(points, 3, False), False, budget, lambda wanted, rungs: None)
     assert 0.98 * budget <= spent(size, rungs) <= budget
+
+
+def _all_measured(size: Curves, distortion: Curves, rungs: tuple[int, ...]) -> Points:
+    points = Points(len(size))
+    for image in range(len(size)):
+        for rung in rungs:
+            points.add(image, rung, int(size[image, rung]), distortion[image, rung])
+    return points
+
+
+@pytest.mark.parametrize("images", [3, 20])
+def test_bytes_that_buy_nothing_are_left_over_where_distortion_wobbles(images: int) -> None:
+    size = np.tile([100.0, 200, 300, 400], (images, 1))
+    distortion = np.tile([9.0, 1, 4, 2], (images, 1))
+    points = _all_measured(size, distortion, (0, 1, 2, 3))
+    shape = shape_of(points, 4, True)
+    budget = 400 * images
+    rungs = settle(points, shape, True, budget, lambda wanted, rungs: None, monotone=False)
+    assert rungs.tolist() == [1] * images
+
+
+def test_the_rungs_to_look_at_next_are_those_that_the_price_likes_best() -> None:
+    size = np.cumsum(np.full((6, 9), 100.0), axis=1)
+    distortion = np.geomspace(8, 0.01, 9) * np.ones((6, 1))
+    points = _all_measured(size, distortion, (0, 4, 8))
+    shape, budget = shape_of(points, 9, True), 6 * 450
+    found = promising(points, shape, True, budget, 2)
+    predicted, loss = predict(points, shape, True)
+    cost = loss + allocate(predicted, loss, budget).price * predicted
+    for image, rungs in found.items():
+        others = [rung for rung in (1, 2, 3, 5, 6, 7) if rung not in rungs]
+        assert max(cost[image, list(rungs)]) <= min(cost[image, others])
+    assert sorted(found) == list(range(6))
+    everything = _all_measured(size, distortion, tuple(range(9)))
+    assert promising(everything, shape, True, budget, 2) == {}

@@ -700,7 +700,7 @@ def test_on_photographs_it_beats_one_fixed_operating_point(
 def test_what_a_budget_leaves_in_the_journal_is_json_lines(
     photos: FolderSource, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ratewise.data.budget._remove_journals", lambda destination: None)
+    monkeypatch.setattr("ratewise.data.fitting._remove_journals", lambda destination: None)
     summary = compress_to_budget(photos, tmp_path / "s", "jpeg", 20_000)
     lines = (tmp_path / "s/budget.jsonl").read_text().splitlines()
     values = [json.loads(line) for line in lines]

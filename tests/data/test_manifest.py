@@ -35,14 +35,16 @@ RECORD = Record(
 
 
 def test_records_come_back_in_order_across_row_groups(tmp_path: Path) -> None:
-    records = [RECORD, *(replace(RECORD, key=str(i), mask="m.png") for i in range(2500))]
+    records = [RECORD, *(replace(RECORD, key=str(i), mask="m.png", label="é") for i in range(2500))]
     write_manifest(tmp_path / "m.parquet", records)
     assert list(iterate_manifest(tmp_path / "m.parquet")) == records
     table = pd.read_parquet(tmp_path / "m.parquet")
     assert table["key"].tolist() == [r.key for r in records]
     assert table["mask"].isna().tolist() == [True] + [False] * 2500
-    row = table.iloc[0].drop(["mask", "mask_sha256"]).to_dict()
-    assert row == {k: v for k, v in asdict(RECORD).items() if k not in ("mask", "mask_sha256")}
+    assert table["label"].isna().tolist() == [True] + [False] * 2500
+    absent = ["mask", "mask_sha256", "label"]
+    row = table.iloc[0].drop(absent).to_dict()
+    assert row == {k: v for k, v in asdict(RECORD).items() if k not in absent}
 
 
 def test_an_empty_manifest_is_a_manifest(tmp_path: Path) -> None:

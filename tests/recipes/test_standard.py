@@ -14,11 +14,12 @@ from ratewise.data.classes import Classes, default_colours
 from ratewise.errors import InputError
 from ratewise.recipes import recipe
 from ratewise.recipes.assembly import Ingredients
-from ratewise.recipes.standard import split_indices
+from ratewise.recipes.holdout import split_indices
 from ratewise.tasks.predictor import SegmentationPredictor, evaluate
 from ratewise.tasks.samples import Pick, collate
 from ratewise.tasks.segmentation import segmentation_loss
 from ratewise.tasks.segmentation_settings import SegmentationSettings
+from ratewise.tasks.segmentation_task import SegmentationTask
 from ratewise.training.loop import fit
 from ratewise.training.settings import OptimiserSettings, TrainingSettings
 
@@ -64,8 +65,14 @@ def _settings(**values: Any) -> SegmentationSettings:
     return SegmentationSettings(**{**defaults, **values})
 
 
+def _task(**values: Any) -> SegmentationTask:
+    return SegmentationTask(_settings(**values), CLASSES)
+
+
 def _train(settings: SegmentationSettings, folder: Path) -> Any:
-    assembly = recipe("standard")(Ingredients(settings, CLASSES, [_Store()], seed=0))
+    assembly = recipe("standard")(
+        Ingredients(SegmentationTask(settings, CLASSES), [_Store()], seed=0)
+    )
     result = fit(
         assembly.objective,
         assembly.source,
@@ -103,25 +110,23 @@ def test_held_out_images_select_and_are_not_trained_on(tmp_path: Path) -> None:
 
 
 def test_the_images_held_out_follow_from_the_seed_and_are_of_the_chosen_ones() -> None:
-    def split(seed: int, indices: list[int] | None = None) -> tuple[list[int], list[int]]:
-        stores = [_Store(20)]
-        return split_indices(Ingredients(_settings(holdout=0.2), CLASSES, stores, seed, indices))
-
-    trained, held = split(0)
+    trained, held = split_indices(range(20), 0.2, 0)
     assert len(held) == 4
     assert sorted(trained + held) == list(range(20))
-    assert split(0) == (trained, held)
-    assert split(1) != (trained, held)
-    trained, held = split(0, [3, 5, 7])
+    assert split_indices(range(20), 0.2, 0) == (trained, held)
+    assert split_indices(range(20), 0.2, 1) != (trained, held)
+    trained, held = split_indices([3, 5, 7], 0.2, 0)
     assert sorted(trained + held) == [3, 5, 7]
     assert len(held) == 1
     with pytest.raises(InputError, match="leaves none to train on"):
-        split(0, [3])
+        split_indices([3], 0.2, 0)
 
 
 def test_the_encoder_has_its_own_learning_rate() -> None:
     settings = _settings(encoder_lr_scale=0.1, encoder_frozen=["conv1"])
-    assembly = recipe("standard")(Ingredients(settings, CLASSES, [_Store()], seed=0))
+    assembly = recipe("standard")(
+        Ingredients(SegmentationTask(settings, CLASSES), [_Store()], seed=0)
+    )
     groups = assembly.objective.optimisers()["model"].groups
     assert [group.lr_scale for group in groups] == [0.1, 1.0]
     every = {id(p) for p in assembly.model.parameters() if p.requires_grad}
@@ -132,7 +137,7 @@ def test_the_encoder_has_its_own_learning_rate() -> None:
 @pytest.mark.parametrize("name", ["median_frequency", "sqrt_median_frequency"])
 def test_class_weights_come_from_the_training_masks(name: str) -> None:
     plain, weighted = (
-        recipe("standard")(Ingredients(_settings(class_weights=w), CLASSES, [_Store()], seed=0))
+        recipe("standard")(Ingredients(_task(class_weights=w), [_Store()], seed=0))
         for w in (None, name)
     )
     batch = plain.collate([plain.source.get(i, np.random.default_rng(0)) for i in range(4)])
@@ -157,7 +162,7 @@ def test_class_weights_come_from_the_training_masks(name: str) -> None:
 )
 def test_settings_that_cannot_be_trained_are_refused(values: Any, message: str) -> None:
     with pytest.raises(InputError, match=message):
-        recipe("standard")(Ingredients(_settings(**values), CLASSES, [_Store()], seed=0))
+        recipe("standard")(Ingredients(_task(**values), [_Store()], seed=0))
 
 
 def test_an_unknown_recipe_is_named() -> None:
@@ -178,7 +183,7 @@ def test_each_image_comes_through_the_channel_and_with_the_weight_that_is_picked
     def pick(index: int) -> Pick:
         return Pick((1,), 5.0) if index % 2 else Pick((0,))
 
-    ingredients = Ingredients(_settings(), CLASSES, stores, seed=0, indices=[1, 2, 4, 7], pick=pick)
+    ingredients = Ingredients(_task(), stores, seed=0, indices=[1, 2, 4, 7], pick=pick)
     source = recipe("standard")(ingredients).source
     batch = collate([source.get(i, np.random.default_rng(0)) for i in range(4)])
     assert batch.weights.tolist() == [5, 1, 1, 5]

@@ -227,5 +227,5 @@ def test_the_committed_published_curves_can_be_read() -> None:
 
 def test_results_are_known_by_their_columns(folder: Path, results: pd.DataFrame) -> None:
     results.to_csv(folder / "study.csv", index=False)
-    assert read_results(folder / "study.csv").figure == "accuracy"
-    assert read_results(folder / "kodak.csv").figure == "rates"
+    assert list(read_results(folder / "study.csv").figures) == ["accuracy"]
+    assert list(read_results(folder / "kodak.csv").figures) == ["rates"]

@@ -23,6 +23,14 @@ def make_layouts(folder: Path) -> None:
     _semantic_drone(folder / "semantic_drone")
 
 
+def make_imagenet(root: Path) -> None:
+    """Two of ImageNet's classes, a folder each."""
+    for split, count in (("train", 4), ("val", 1)):
+        for number, label in enumerate(("n01440764", "n02102040")):
+            for index in range(count):
+                _image(root / split / label / f"{number}{index}.JPEG", 80, 72)
+
+
 def _cityscapes(root: Path) -> None:
     for split, count in (("train", 4), ("val", 1), ("train_extra", 2)):
         for city in _CITIES:

@@ -24,6 +24,9 @@ from ratewise.study.settings import Study, load_study
 from ratewise.training.weights import save_weights
 
 PAPER = Path(__file__).parents[2] / "configs" / "paper"
+EXPERTS = ("expert-mnasnet", "expert-resnet50")
+"""The expert-training paper's; the others are the driving paper's."""
+
 FILES = ("cityscapes-bpg", "cityscapes-msh", "inria", "semantic-drone")
 DATA = {
     "cityscapes-bpg": "cityscapes",
@@ -116,7 +119,7 @@ def load(folder: Path) -> Load:
 
 
 def test_every_file_is_tried() -> None:
-    assert {path.stem for path in PAPER.iterdir()} == set(FILES)
+    assert {path.stem for path in PAPER.iterdir()} == {*FILES, *EXPERTS}
 
 
 @pytest.mark.parametrize("name", FILES)

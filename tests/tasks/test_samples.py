@@ -5,13 +5,18 @@ from __future__ import annotations
 import pickle
 from collections import Counter
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 import pytest
 
 from ratewise.errors import InputError
-from ratewise.tasks.samples import Pick, Sample, StoreSource, collate
+from ratewise.tasks import samples
+from ratewise.tasks.samples import Pick, Sample, collate
 from ratewise.tasks.segmentation_settings import AugmentationSettings
+from ratewise.tasks.segmentation_task import MASKS
+
+StoreSource = partial(samples.StoreSource, form=MASKS)
 
 
 @dataclass(frozen=True)
@@ -112,6 +117,9 @@ def test_images_of_several_sizes_need_a_crop() -> None:
     batch = collate([source.get(i, _rng()) for i in range(3)])
     assert batch.targets.shape == (3, 5, 4)
     StoreSource([store], AugmentationSettings(), indices=[0, 2])  # these are of one size
+    StoreSource([store])  # whole images, one by one
+    with pytest.raises(InputError, match="differ in size"):
+        StoreSource([store], batched=True)
 
 
 def test_a_batch_holds_the_channels_of_its_samples() -> None:
@@ -121,6 +129,7 @@ def test_a_batch_holds_the_channels_of_its_samples() -> None:
     assert batch.images[1][:, 0, 0, 0].tolist() == [1, 21]
     assert batch.targets[:, 0, 0].tolist() == [0, 2]
     assert batch.weights.tolist() == [1, 1]
+    assert batch.indices.tolist() == [0, 2]
 
 
 def test_samples_of_different_sizes_do_not_make_a_batch() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
     from ratewise.data.dataset import Dataset, SplitCheck
 
 app = typer.Typer(no_args_is_help=True)
+
+_MOST_LABELS = 20
+"""Of more classes of whole images than these, only those with fewest and most have rows."""
 
 _NamedOption = Annotated[str, typer.Option(help="Data set: see `ratewise data list`.")]
 
@@ -63,6 +67,8 @@ def check(
     json: JsonOption = False,
 ) -> None:
     """Read every mask and every image's header; count, and name every problem.
+
+    Where images have labels, those of each class are counted.
 
     Exit code 1 if there are problems.
 
@@ -116,6 +122,7 @@ def _as_json(dataset: Dataset, checks: list[SplitCheck]) -> dict[str, Any]:
     return {
         "name": dataset.name,
         "classes": list(dataset.classes.names) if dataset.classes else None,
+        "labels": None if dataset.labels is None else list(dataset.labels),
         "splits": [
             {
                 "split": found.split,
@@ -128,6 +135,7 @@ def _as_json(dataset: Dataset, checks: list[SplitCheck]) -> dict[str, Any]:
                 "ignored_pixels": None
                 if found.class_pixels is None
                 else int(found.class_pixels[-1]),
+                "label_images": found.label_images,
                 "problems": found.problems,
             }
             for found in checks
@@ -146,6 +154,8 @@ def _print_checks(dataset: Dataset, checks: list[SplitCheck]) -> None:
     print_table(dataset.name, ["split", "images", "masks", "problems", "sizes"], rows)
     if dataset.classes is not None:
         _print_shares(dataset.classes, checks)
+    if dataset.labels is not None:
+        _print_labels(dataset.labels, checks)
 
 
 def _print_shares(classes: Classes, checks: list[SplitCheck]) -> None:
@@ -159,3 +169,20 @@ def _print_shares(classes: Classes, checks: list[SplitCheck]) -> None:
         ]
         rows.append([name, *(f"{share:.2f}%" for share in shares)])
     print_table("share of pixels", ["class", *(found.split for found in labelled)], rows)
+
+
+def _print_labels(labels: Sequence[str], checks: list[SplitCheck]) -> None:
+    """Images per class, in the order of the class ids; of many classes the smallest and largest."""
+    counts = list(zip(*(found.label_images or [] for found in checks), strict=True))
+    rows = [[label, *map(str, images)] for label, images in zip(labels, counts, strict=True)]
+    if len(rows) > _MOST_LABELS:
+        by_size = sorted(range(len(rows)), key=lambda label: sum(counts[label]))
+        ends = _MOST_LABELS // 2
+        between = by_size[ends:-ends]
+        sums = [str(sum(counts[label][split] for label in between)) for split in range(len(checks))]
+        rows = [
+            *(rows[label] for label in by_size[:ends]),
+            [f"({len(between)} others)", *sums],
+            *(rows[label] for label in by_size[-ends:]),
+        ]
+    print_table("images per class", ["class", *(found.split for found in checks)], rows)

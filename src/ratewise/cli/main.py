@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from ratewise.cli import codec, codec_train, data, restorer, store, study
+from ratewise.cli import codec, codec_train, data, restorer, store, study, task
 
 app = typer.Typer(
     name="ratewise",
@@ -22,6 +22,7 @@ codec.app.command("train")(codec_train.train)
 app.add_typer(codec.app, name="codec", help="Encode, decode and measure images with a codec.")
 app.add_typer(store.app, name="store", help="Compress folders and data sets to real bitstreams.")
 app.add_typer(restorer.app, name="restorer", help="Train networks that restore images.")
+app.add_typer(task.app, name="task", help="Train, measure, run and export models of a task.")
 app.add_typer(study.app, name="study", help="Measure what each bit buys a model.")
 app.add_typer(data.app, name="data", help="The data sets that ratewise reads.")
 

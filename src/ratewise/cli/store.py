@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
-from ratewise.cli.store_facts import budget_line, fact_lines
+from ratewise.cli.store_facts import control_line, fact_lines
+from ratewise.cli.store_rates import RateOptions, compress_by_rate
 from ratewise.cli.support import (
     JsonOption,
     QuietOption,
@@ -18,7 +19,6 @@ from ratewise.cli.support import (
     count,
     fail,
     friendly_errors,
-    parse_size,
     print_json,
 )
 from ratewise.errors import InputError
@@ -49,8 +49,16 @@ def compress(
         str | None, typer.Option(help="Bytes that all files may take together, such as 2GB.")
     ] = None,
     objective: Annotated[
-        str | None, typer.Option(help="What is best under a budget: psnr (default) or mse.")
+        str | None, typer.Option(help="What is best under a budget: psnr (default), mse or task.")
     ] = None,
+    agreement: Annotated[
+        float | None,
+        typer.Option(help="Instead of a budget: the share of predictions that must stay."),
+    ] = None,
+    model: Annotated[
+        Path | None, typer.Option(help="Whose predictions: a weights file of a task.")
+    ] = None,
+    device: Annotated[str, typer.Option(help="Of the model: auto, cpu or cuda.")] = "auto",
     data: Annotated[str | None, typer.Option(help="Data set: see `ratewise data list`.")] = None,
     split: Annotated[str | None, typer.Option(help="Split of the data set.")] = None,
     option: Annotated[
@@ -76,6 +84,10 @@ def compress(
     take at most that many bytes and the mean PSNR (or MSE) is best. --codec then
     says which points are allowed: bpg, bpg:chroma=444, bpg:qp=29,37,46.
 
+    With --objective task a model's predictions on the decoded images are as close
+    as can be to those on the originals; with --agreement each image has the
+    smallest file on which they stay the same. No labels are looked at.
+
     Exit code 1: images that could not be read are in failures.csv, all others
     are done.
 
@@ -90,31 +102,26 @@ def compress(
         --set train=50 --codec png
 
       ratewise store compress photos/ photos-2gb/ --codec bpg --budget 2GB
+
+      ratewise store compress photos/ photos-2gb/ --codec bpg --budget 2GB
+        --objective task --model model.safetensors
+
+      ratewise store compress photos/ photos-98/ --codec bpg --agreement 0.98
+        --model model.safetensors
     """
     with friendly_errors():
         from ratewise.data.compress import compress_store
         from ratewise.execution import Resources
 
-        if objective and budget is None:
-            raise InputError("--objective needs --budget")
-        settings = _prepare_settings(resize, short_side, crop, tile, grid)
+        rates = RateOptions.parse(budget, objective, agreement, model, device)
+        settings = prepare_settings(resize, short_side, crop, tile, grid)
         source = _source(src, data, split, option or [], settings)
         control = None
-        if budget is None:
+        if rates is None:
             summary = compress_store(source, dst, codec, resources=Resources(workers), quiet=quiet)
         else:
-            from ratewise.data.budget import compress_to_budget
-
-            fitted = compress_to_budget(
-                source,
-                dst,
-                codec,
-                parse_size(budget, "--budget"),
-                objective=objective or "psnr",
-                resources=Resources(workers),
-                quiet=quiet,
-            )
-            summary, control = fitted.store, asdict(fitted.rate_control)
+            fitted = compress_by_rate(rates, source, dst, codec, Resources(workers), quiet)
+            summary, control = fitted.store, fitted.rate_control.to_dict()
         if json:
             facts = {**asdict(summary), "bpp": summary.bpp, "path": str(dst)}
             print_json({**facts, "rate_control": control} if control else facts)
@@ -125,7 +132,7 @@ def compress(
                 f"{summary.done} done now, {summary.skipped} were there, {summary.failed} failed"
             )
             if control:
-                print(budget_line(control))
+                print(control_line(control))
         if summary.failed:
             failed = count(summary.failed, "image")
             fail(f"{failed} could not be compressed; see {dst / 'failures.csv'}", code=1)
@@ -291,13 +298,14 @@ def _source(
     return DatasetSource(dataset, split, prepare)
 
 
-def _prepare_settings(
+def prepare_settings(
     resize: str | None,
     short_side: int | None,
     crop: str | None,
     tile: str | None,
     grid: str | None,
 ) -> PrepareSettings:
+    """The options of preparing images, as typed. InputError names a wrong one."""
     from ratewise.data.prepare import PrepareSettings
     from ratewise.validation import validate
 

@@ -15,14 +15,21 @@ def fact_lines(facts: dict[str, Any]) -> list[tuple[str, str]]:
     control = facts["rate_control"]
     fitted = []
     if control:
+        kind, _, said = control_line(control).partition(": ")
         fitted = [
-            ("budget", budget_line(control).removeprefix("budget: ")),
+            (kind, said),
             ("points", _histogram(facts["operating_points"])),
         ]
+    labelled = []
+    if facts["labels"] is not None:
+        number = len(facts["labels"])
+        classes = f"{number} class{'' if number == 1 else 'es'}"
+        labelled = [("labels", f"{facts['labelled']} images have one, of {classes}")]
     return [
         ("codec", f"{facts['codec']} ({versions})" if versions else facts["codec"]),
         *fitted,
         ("images", f"{facts['images']} ({facts['masks']} with masks, {facts['failed']} failed)"),
+        *labelled,
         ("sizes", ", ".join(f"{size} ({n})" for size, n in list(facts["sizes"].items())[:5])),
         ("groups", str(len(facts["groups"]))),
         ("bytes", f"{facts['bytes']:,} (sources {facts['source_bytes']:,})"),
@@ -32,14 +39,40 @@ def fact_lines(facts: dict[str, Any]) -> list[tuple[str, str]]:
     ]
 
 
-def budget_line(control: dict[str, Any]) -> str:
-    """How much of its budget a store uses, and for what it was chosen."""
+def control_line(control: dict[str, Any]) -> str:
+    """How a store's rates were chosen, what for, and what came of it."""
+    if control["budget"] is None:
+        return _agreement_line(control)
     share = control["used"] / control["budget"]
-    line = (
-        f"budget: {control['used']:,} of {control['budget']:,} bytes ({share:.2%}), "
-        f"best {control['objective']} over {control['points']}"
-    )
+    line = f"budget: {control['used']:,} of {control['budget']:,} bytes ({share:.2%}), "
+    if control.get("model"):
+        mean = control.get("divergence")
+        line += f"least divergence of {_model(control)} over {control['points']}"
+        line += "" if mean is None else f", {mean:.4g} nats in the mean"
+    else:
+        line += f"best {control['objective']} over {control['points']}"
     return line if control["binding"] else line + "; not binding: every image is at its best"
+
+
+def _agreement_line(control: dict[str, Any]) -> str:
+    agreement = control["agreement"]
+    counted = "images" if agreement["of"] == "images" else "pixels in the mean"
+    line = (
+        f"agreement: {_model(control)} agrees on {agreement['reached']:.2%} of {counted} "
+        f"(asked: {agreement['asked']:.6g} of "
+        f"{'images' if agreement['of'] == 'images' else 'each image'}), "
+        f"smallest files over {control['points']}"
+    )
+    short = agreement["short"]
+    if not short:
+        return line
+    return f"{line}; {short} image{'' if short == 1 else 's'} short of it"
+
+
+def _model(control: dict[str, Any]) -> str:
+    from ratewise.data.rate_control import short_digest
+
+    return f"model {short_digest(control['model'])}"
 
 
 def _histogram(points: dict[str, int]) -> str:

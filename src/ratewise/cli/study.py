@@ -19,6 +19,8 @@ from ratewise.cli.support import (
 )
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from ratewise.study.advise.advise import Advice
     from ratewise.study.engine import PlannedStudy
 
@@ -155,7 +157,7 @@ def advise(
         str | None, typer.Option(help="The same in per cent of OO's bytes: 2%.")
     ] = None,
     accuracy: Annotated[
-        str | None, typer.Option(help="The mIoU to reach: 0.70, or 70 (points).")
+        str | None, typer.Option(help="The mIoU or top-1 to reach: 0.70, or 70 (points).")
     ] = None,
     margin: Annotated[
         float, typer.Option(min=0, help="Points that an estimate must lie above --accuracy.")
@@ -192,11 +194,12 @@ def advise(
             test=test,
             auxiliary=auxiliary,
         )
-        advice = ask(read_results(folder), question)
+        results = read_results(folder)
+        advice = ask(results, question)
         if as_json:
             print_json(advice.to_json())
         else:
-            _show_advice(advice)
+            _show_advice(advice, results)
         if advice.best is None:
             raise typer.Exit(1)
 
@@ -256,14 +259,16 @@ def _show(folder: Path) -> None:
     print_table("", titles, rows)
 
 
-def _show_advice(advice: Advice) -> None:
-    from ratewise.report.advice_text import TITLES, best_sentence, option_row
+def _show_advice(advice: Advice, results: pd.DataFrame) -> None:
+    from ratewise.report.advice_text import best_sentence, option_row, titles
+    from ratewise.report.metric import metric_of
 
-    print("\n".join([best_sentence(advice), *advice.notes]))
+    metric = metric_of(results).title
+    print("\n".join([best_sentence(advice, metric), *advice.notes]))
     for title, options in (("next best", advice.alternatives), ("Pareto front", advice.front)):
         if options:
             print()
-            print_table(title, TITLES, [option_row(advice, option) for option in options])
+            print_table(title, titles(metric), [option_row(advice, option) for option in options])
 
 
 def _say(line: str) -> None:

@@ -76,6 +76,11 @@ class Points:
         place = np.flatnonzero(self._rungs[image, : self._count[image]] == rung)[0]
         return int(self._bytes[image, place])
 
+    def distortion_at(self, image: int, rung: int) -> float:
+        """What ``image`` is distorted at a rung that was measured."""
+        place = np.flatnonzero(self._rungs[image, : self._count[image]] == rung)[0]
+        return float(self._distortion[image, place])
+
     def least(self, image: int) -> int:
         """The fewest bytes that were measured of ``image``."""
         return int(self._bytes[image, : self._count[image]].min())

@@ -28,6 +28,10 @@ _ROUNDS = 12
 """After so many rounds only what was measured is chosen among: where a codec's curve is flat, no
 prediction can tell its rungs apart."""
 
+_WOBBLES = 3
+"""Where a distortion need not fall from point to point, predictions are worst where they look best,
+so the whole choice is made anew after so many rounds, not after the first alone."""
+
 _FEW = 8
 """So few images are chosen together, as steps of one of them are too large to fill a budget."""
 
@@ -46,6 +50,8 @@ def settle(
     budget: int,
     measure: Measure,
     start: Rungs | None = None,
+    *,
+    monotone: bool = True,
 ) -> Rungs:
     """The rung of each image, -1 for those that are not alive; all of them are measured.
 
@@ -54,19 +60,45 @@ def settle(
     Each image must have been measured at its worst rung, and these must keep to the budget. The
     result depends on the measurements alone, and on ``start``, an earlier result: where its rung
     of an image is not -1, steps are taken from there, so that few other images are encoded again.
+    Where the distortion is not ``monotone``, bytes that buy nothing are left over.
     """
     rungs = np.full(len(points), -1, np.intp)
     size, distortion = predict(points, shape, logarithmic)
-    rungs[points.alive] = _best(size, distortion, budget)
+    rungs[points.alive] = _best(size, distortion, budget, monotone)
     rounds = 0
     if start is not None and points.alive.sum() > _FEW:
         kept = points.alive & (start >= 0)
         rungs[kept] = start[kept]
         rounds = 1
-    rungs = _measured(points, shape, logarithmic, budget, measure, rungs, rounds)
+    rungs = _measured(points, shape, logarithmic, budget, measure, rungs, rounds, monotone)
     if 1 < points.alive.sum() <= _FEW:
-        return _looked_around(points, shape, logarithmic, budget, measure, rungs)
+        return _looked_around(points, shape, logarithmic, budget, measure, rungs, monotone)
     return rungs
+
+
+def promising(
+    points: Points, shape: Shape, logarithmic: bool, budget: int, most: int
+) -> dict[int, tuple[int, ...]]:
+    """The rungs to look at next, by image: ``most`` of those not measured, or as many as are left.
+
+    They have the least predicted distortion plus price of their bytes, where the price is what a
+    byte of ``budget`` costs. Where the distortion wobbles, what is measured there is what can be
+    chosen for being lower than its neighbours. Each image must have been measured at its worst
+    rung, and these must keep to the budget.
+    """
+    size, distortion = predict(points, shape, logarithmic)
+    if not len(size):
+        return {}
+    cost = distortion + allocate(size, distortion, budget).price * size
+    found: dict[int, tuple[int, ...]] = {}
+    for place, image in enumerate(np.flatnonzero(points.alive)):
+        known = points.row(int(image))[0]
+        row = cost[place]
+        row[known] = np.inf
+        order = np.argsort(row, kind="stable")[: min(most, len(row) - len(known))]
+        if len(order):
+            found[int(image)] = tuple(sorted(int(rung) for rung in order))
+    return found
 
 
 def _measured(
@@ -77,9 +109,11 @@ def _measured(
     measure: Measure,
     rungs: Rungs,
     rounds: int,
+    monotone: bool,
 ) -> Rungs:
     """``rungs``, changed until all are measured, keep to the budget and use it."""
     size, distortion = predict(points, shape, logarithmic)
+    anew = 1 if monotone else _WOBBLES
     while True:
         missing = _unmeasured(points, rungs)
         if missing:
@@ -92,8 +126,8 @@ def _measured(
         here = rungs[points.alive]
         used = spent(size, here)
         alone = len(here) == 1  # then nothing less than the best rung that fits will do
-        if missing and (rounds == 1 or rounds >= _ROUNDS or len(here) <= _FEW):
-            better = _best(size, distortion, budget)
+        if missing and (rounds <= anew or rounds >= _ROUNDS or len(here) <= _FEW):
+            better = _best(size, distortion, budget, monotone)
         elif (1 if alone else ENOUGH) * budget <= used <= budget:
             return rungs
         else:
@@ -101,7 +135,7 @@ def _measured(
         if (better == here).all():
             if used >= (1 if alone else LEAST) * budget:
                 return rungs
-            other = _other_steps(points, size, distortion, here, budget)
+            other = _other_steps(points, size, distortion, here, budget, monotone)
             if other is None:
                 return rungs
             better = other
@@ -121,6 +155,7 @@ def _looked_around(
     budget: int,
     measure: Measure,
     rungs: Rungs,
+    monotone: bool,
 ) -> Rungs:
     """The best rungs of a few images, all those near them measured too."""
     offsets = [sign * step for step in range(1, _AROUND + 1) for sign in (-1, 1)]
@@ -132,17 +167,17 @@ def _looked_around(
                 measure(missing, there)
         size, distortion = points.known(*predict(points, shape, logarithmic))
         better = np.full(len(points), -1, np.intp)
-        better[points.alive] = _best(size, distortion, budget)
+        better[points.alive] = _best(size, distortion, budget, monotone)
         if (better == rungs).all():
             break
         rungs = better
     return np.where(points.alive, rungs, -1)
 
 
-def _best(size: Curves, distortion: Curves, budget: int) -> Rungs:
+def _best(size: Curves, distortion: Curves, budget: int, monotone: bool) -> Rungs:
     """The rungs of least distortion on these curves."""
     if len(size) <= _FEW:
-        for least in (LEAST * budget, 0):
+        for least in (LEAST * budget, 0) if monotone else (0,):
             found = combine(size, distortion, least, budget)
             if found is not None:
                 return found
@@ -150,10 +185,15 @@ def _best(size: Curves, distortion: Curves, budget: int) -> Rungs:
 
 
 def _other_steps(
-    points: Points, size: Curves, distortion: Curves, rungs: Rungs, budget: int
+    points: Points,
+    size: Curves,
+    distortion: Curves,
+    rungs: Rungs,
+    budget: int,
+    monotone: bool,
 ) -> Rungs | None:
     """Other rungs that may use :data:`LEAST` of the budget where no single step does."""
-    if len(rungs) <= _SEARCHABLE and spent(size, rungs) < LEAST * budget:
+    if monotone and len(rungs) <= _SEARCHABLE and spent(size, rungs) < LEAST * budget:
         found = combine(size, distortion, LEAST * budget, budget)
         if found is not None:
             return found

@@ -5,57 +5,23 @@ found) and keeps bytes and distortion only: no pixels, about 140 bytes per image
 are chosen 16 more per image and rung. Pass 2 encodes at the rungs that the predicted curves call
 for, then corrects as few images as it takes to keep to the budget and to use it. Both note each
 image when it is done, so a killed run goes on where it was.
-
-The choice follows from the measurements alone: it is the same for any number of workers, and
-after a kill.
 """
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Mapping, Sequence
-from contextlib import closing
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
-from ratewise import codecs
-from ratewise.codecs.budget_objective import BudgetObjective, find_objective
-from ratewise.codecs.ladder import Ladder
-from ratewise.data.coding import CannotWriteError, Job, Task
-from ratewise.data.compress import StoreSummary, store_summary
-from ratewise.data.destination import (
-    begin_state,
-    check_apart,
-    check_destination,
-    finished,
-    is_lost,
-    pending_entries,
-    remove_torn_files,
-)
-from ratewise.data.journal import JOURNAL, Journal
-from ratewise.data.manifest import MANIFEST, Record, iterate_manifest
-from ratewise.data.measurements import MEASUREMENTS, Measurements
-from ratewise.data.measuring import Restore, Scales, restore
-from ratewise.data.naming import assign_names
+from ratewise.codecs.budget_objective import Objective, find_objective
+from ratewise.data.fitting import DoesNotFitError, FittedSummary, fit_store
 from ratewise.data.passes import Passes
 from ratewise.data.rate_control import RateControl, budget_ladder, spell_points
 from ratewise.data.rounds import Rounds
-from ratewise.data.sources import Entry, Source
-from ratewise.data.store import FAILURES, STATE, State
-from ratewise.errors import InputError, RatewiseError
-from ratewise.execution import Resources, map_items, progress
-from ratewise.files import fingerprint, write_json
+from ratewise.data.sources import Source
+from ratewise.errors import InputError
+from ratewise.execution import Resources
 
-__all__ = ["BudgetSummary", "compress_to_budget"]
-
-
-@dataclass(frozen=True)
-class BudgetSummary:
-    """What a run of :func:`compress_to_budget` did; ``encodes`` counts single images encoded."""
-
-    store: StoreSummary
-    rate_control: RateControl
-    encodes: int
+__all__ = ["compress_to_budget"]
 
 
 def compress_to_budget(
@@ -64,167 +30,45 @@ def compress_to_budget(
     codec_spec: str,
     budget: int,
     *,
-    objective: str | BudgetObjective = "psnr",
+    objective: str | Objective = "psnr",
     resources: Resources = Resources(),
     quiet: bool = True,
-) -> BudgetSummary:
+) -> FittedSummary:
     """Encode the images of ``source`` into a store of at most ``budget`` bytes of bitstreams.
 
     Each image has the operating point with which the mean of the objective's distortion is best.
     ``codec_spec`` leaves the operating point out (all are allowed), or lists those allowed. At
-    least 98 % of the budget is used where the operating points allow. Masks, which are lossless,
-    and the manifest do not count. An image that cannot be read or encoded is written to
-    ``failures.csv``; the others share the budget.
+    least 98 % of the budget is used where the operating points allow, and bytes buy anything.
+    Masks, which are lossless, and the manifest do not count. An image that cannot be read or
+    encoded is written to ``failures.csv``; the others share the budget.
 
     A run that was stopped goes on where it was. A finished store is not added to, since one more
     image changes what is best for the others; what is missing or torn of its files (found by
     their size) is encoded again at the operating points that it had.
 
-    Raises :class:`InputError` before any work like :func:`compress_store`, and for a codec
-    without a choice of operating points, an unknown objective, and new or changed images in the
-    source of a finished store, or lost files that do not come out as they were; after pass 1,
-    leaving ``destination`` as it was, if the images exceed the budget even at the worst operating
-    point.
+    Raises :class:`InputError` before any work like :func:`ratewise.data.compress.compress_store`,
+    and for a codec without a choice of operating points, an unknown objective, and new or changed
+    images in the source of a finished store, or lost files that do not come out as they were;
+    after pass 1, leaving ``destination`` as it was, if the images exceed the budget even at the
+    worst operating point.
     """
     rungs = budget_ladder(codec_spec)
     aim = find_objective(objective) if isinstance(objective, str) else objective
     if budget < 1:
         raise InputError(f"budget = {budget}: must be at least 1 byte")
-    check_apart(source.root, destination)
-    control = RateControl(budget, aim.name, spell_points(rungs))
-    state = _begin(source, rungs, control)
-    new = not destination.exists()
-    earlier = check_destination(destination, state)
-    entries = source.entries()
-    if not entries:
-        raise InputError(f"{source.root or 'the source'}: no images found")
-    suffix = codecs.codec(rungs.family).suffix
-    tasks = [Task(e, *n) for e, n in zip(entries, assign_names(entries, suffix), strict=True)]
-    if earlier and earlier.complete:
-        done, lost = finished(destination)
-        _check_same_images(entries, done, destination)
-        encodes = _restore(source, destination, tasks, lost, resources, quiet) if lost else 0
-        _remove_journals(destination)
-        skipped = len(entries) - earlier.failed - len(lost)
-        there = store_summary(earlier, done=len(lost), skipped=skipped, failed=earlier.failed)
-        return BudgetSummary(there, earlier.rate_control or control, encodes)
-    source.check(entries, resources, quiet=quiet)
-    if not earlier:
-        try:
-            write_json(destination / STATE, asdict(state))
-        except OSError as error:
-            raise InputError(f"{destination}: cannot be written ({error.strerror})") from None
-    scales = Scales(source, rungs, aim)
-    with Journal(destination / JOURNAL) as journal:
-        remove_torn_files(destination)
-        pending_entries(entries, journal.done, destination)
-        skipped = len(journal.done)
-        with Measurements(destination / MEASUREMENTS, entries) as measurements:
-            if measurements.new:
-                journal.clear()  # what was put there was chosen for other images
-            rounds = Rounds(scales, destination, tasks, journal, measurements, resources, quiet)
-            run = Passes(rounds)
-            fits = run.measure(budget)
-            if fits:
-                chosen = run.write(run.choose(budget), budget)
-                control = replace(control, binding=not run.all_best(chosen))
-                state = rounds.finish(replace(state, rate_control=control))
-    if not fits:
-        if not skipped:  # nothing else was written
-            _remove_journals(destination)
-            (destination / STATE).unlink()
-            if new:
-                destination.rmdir()
-        raise InputError(
-            f"budget = {budget} bytes: too small; with every image at {rungs.spec(0)} the files "
-            f"take {run.least} bytes"
-        )
-    _remove_journals(destination)
-    failed = len(rounds.failures)
-    done_now = len(entries) - failed - min(skipped, len(entries) - failed)
-    summary = store_summary(
-        state, done=done_now, skipped=len(entries) - failed - done_now, failed=failed
+    control = RateControl(budget, aim.name, spell_points(rungs), model=aim.model)
+
+    def fit(rounds: Rounds) -> RateControl:
+        run = Passes(rounds)
+        if not run.measure(budget):
+            raise DoesNotFitError(
+                f"budget = {budget} bytes: too small; with every image at {rungs.spec(0)} the "
+                f"files take {run.least} bytes"
+            )
+        chosen = run.write(run.choose(budget), budget)
+        divergence = run.mean(chosen) if aim.model else None
+        return replace(control, binding=not run.all_best(chosen), divergence=divergence)
+
+    return fit_store(
+        source, destination, rungs, aim, control, fit, resources=resources, quiet=quiet
     )
-    return BudgetSummary(summary, state.rate_control or control, rounds.encodes)
-
-
-def _begin(source: Source, rungs: Ladder, control: RateControl) -> State:
-    """The ``store.json`` of the store before its first image."""
-    every = [codecs.codec(rungs.spec(rung)).fingerprint for rung in range(len(rungs))]
-    return replace(
-        begin_state(source, codecs.codec(rungs.family)),
-        codec=rungs.family,
-        codec_fingerprint=fingerprint({"operating_points": every}),
-        rate_control=control,
-    )
-
-
-def _check_same_images(
-    entries: Sequence[Entry], done: dict[str, int | None], destination: Path
-) -> None:
-    """Raise :class:`InputError` if the source of a finished store is not what it was."""
-    failed = _failed(destination)
-    changed = [e.key for e in pending_entries(entries, done, destination) if e.key not in failed]
-    if changed:
-        raise InputError(
-            f"{destination}: is finished, and one more image changes what all others get of the "
-            f"budget, but the source has new or changed ones ({len(changed)}, such as "
-            f"{changed[0]}); choose another folder"
-        )
-
-
-def _restore(
-    source: Source,
-    destination: Path,
-    tasks: Sequence[Task],
-    lost: Mapping[str, str],
-    resources: Resources,
-    quiet: bool,
-) -> int:
-    """Write the lost files of a finished store again; how many images that were."""
-    records: dict[str, list[Record]] = {key: [] for key in lost}
-    for record in iterate_manifest(destination / MANIFEST):
-        if record.source in records:
-            records[record.source].append(record)
-    work = [
-        Restore(task, tuple(found), tuple(is_lost(destination, record) for record in found))
-        for task in tasks
-        if (found := records.get(task.entry.key))
-    ]
-    job, encodes, problems = Job(source, destination, "", ""), 0, []
-    with (
-        Journal(destination / JOURNAL),  # keeps others from writing here
-        progress("restore", len(work), quiet=quiet) as bar,
-        closing(map_items(restore, work, resources, context=job)) as outcomes,
-    ):
-        remove_torn_files(destination)
-        for outcome in outcomes:
-            bar.advance()
-            if outcome.failure and outcome.failure.kind == CannotWriteError.__name__:
-                raise RatewiseError(
-                    f"{outcome.failure.message}; run the same command again to go on"
-                )
-            if outcome.failure:
-                problems.append((outcome.item.task.entry.key, outcome.failure.message))
-            encodes += outcome.value or 0
-    if problems:
-        key, message = problems[0]
-        _remove_journals(destination)
-        raise InputError(
-            f"{destination / lost[key]}: is missing or torn and cannot be made again "
-            f"({message}); put it back from a copy, or delete {destination} and make the store anew"
-        )
-    return encodes
-
-
-def _failed(destination: Path) -> set[str]:
-    path = destination / FAILURES
-    if not path.is_file():
-        return set()
-    with path.open(newline="") as file:
-        return {row["path"] for row in csv.DictReader(file)}
-
-
-def _remove_journals(destination: Path) -> None:
-    for name in (JOURNAL, MEASUREMENTS):
-        (destination / name).unlink(missing_ok=True)

@@ -21,7 +21,7 @@ import numpy as np
 from ratewise.data.classes import Classes
 from ratewise.data.dataset import Item, unknown_split
 from ratewise.data.listing import find_images
-from ratewise.data.on_disk import Labels, OnDisk
+from ratewise.data.on_disk import MaskValues, OnDisk
 from ratewise.errors import InputError
 from ratewise.images import IGNORE
 
@@ -60,7 +60,7 @@ CLASSES = Classes(
 _TABLE = np.arange(256, dtype=np.uint8)
 _TABLE[_VOID] = IGNORE
 _KNOWN = (np.arange(256) <= _VOID) | (np.arange(256) == IGNORE)
-_READ = Labels(_TABLE, _KNOWN)
+_READ = MaskValues(_TABLE, _KNOWN)
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ class CamVid(OnDisk):
             )
         return items
 
-    def labels(self) -> Labels:
+    def mask_values(self) -> MaskValues:
         """Class ids as they are, void ignored."""
         return _READ
 

@@ -27,7 +27,7 @@ import numpy as np
 from ratewise.data.classes import Classes
 from ratewise.data.dataset import Item, unknown_split
 from ratewise.data.listing import find_images, subfolders
-from ratewise.data.on_disk import Labels, OnDisk
+from ratewise.data.on_disk import MaskValues, OnDisk
 from ratewise.errors import InputError
 from ratewise.images import IGNORE
 
@@ -77,7 +77,7 @@ _TABLE = np.full(256, IGNORE, np.uint8)
 for _train_id, _label in enumerate(_LABELS):
     _TABLE[_label[1]] = _train_id
 _KNOWN = (np.arange(256) <= _LAST_LABEL) | (np.arange(256) == IGNORE)
-_READ = Labels(_TABLE, _KNOWN)
+_READ = MaskValues(_TABLE, _KNOWN)
 
 _IMAGE_END = "_leftImg8bit"
 _ANNOTATIONS = {"train": "gtFine", "val": "gtFine", "train_extra": "gtCoarse"}
@@ -144,7 +144,7 @@ class Cityscapes(OnDisk):
             for name in sorted(taken[: self.unlabelled])
         ]
 
-    def labels(self) -> Labels:
+    def mask_values(self) -> MaskValues:
         """Train ids of the label ids; the other labels are ignored."""
         return _READ
 

@@ -99,6 +99,7 @@ def keep_image(
         source=entry.key,
         source_format=loaded.format,
         source_bytes=entry.size or 0,
+        label=entry.label,
     )
     _last_pixels = (loaded, decoded)
     return record, decoded

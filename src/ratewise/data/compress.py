@@ -6,7 +6,7 @@ import csv
 import io
 from collections.abc import Iterator, Sequence
 from contextlib import closing
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ratewise import codecs
@@ -26,13 +26,13 @@ from ratewise.data.naming import assign_names
 from ratewise.data.sources import Entry, Source
 from ratewise.data.store import (
     FAILURES,
-    STATE,
     State,
     versions_json,
+    write_state,
 )
 from ratewise.errors import InputError, RatewiseError
 from ratewise.execution import Failure, Resources, progress
-from ratewise.files import write_atomically, write_json
+from ratewise.files import write_atomically
 
 __all__ = ["StoreSummary", "compress_store"]
 
@@ -103,7 +103,7 @@ def compress_store(
     elif not earlier:
         source.check(entries, resources, quiet=quiet)
         try:
-            write_json(destination / STATE, asdict(state))
+            write_state(destination, state)
         except OSError as error:
             raise InputError(f"{destination}: cannot be written ({error.strerror})") from None
     with Journal(destination / JOURNAL) as journal:
@@ -187,7 +187,7 @@ def finish_store(
         pixels=pixels,
         source_bytes=source_bytes,
     )
-    write_json(destination / STATE, asdict(state))
+    write_state(destination, state)
     return state
 
 

@@ -24,15 +24,20 @@ class Item:
 
     ``key`` is its path, and ``mask`` that of its mask, relative to the root and with ``/``.
     ``group`` says which images are alike: a drive, a city, a block of frames.
+    ``label`` is the name of the class of the whole image, one of the data set's ``labels``.
     """
 
     key: str
     mask: str | None
     group: str
+    label: str | None = None
 
 
 class Dataset(Protocol):
-    """Images with masks, in named splits. A small picklable value: workers call ``load``."""
+    """Images with masks or labels, in named splits.
+
+    A small picklable value: workers call ``load``.
+    """
 
     @property
     def name(self) -> str:
@@ -44,7 +49,11 @@ class Dataset(Protocol):
 
     @property
     def classes(self) -> Classes | None:
-        """Its classes; None for images without masks."""
+        """The classes of its masks; None for images without masks."""
+
+    @property
+    def labels(self) -> tuple[str, ...] | None:
+        """The names of the classes of whole images, in the order of their ids; None without."""
 
     @property
     def splits(self) -> tuple[str, ...]:
@@ -75,7 +84,8 @@ class SplitCheck:
     """What :func:`inspect_split` saw.
 
     ``sizes`` counts images by (width, height); ``class_pixels`` has one count per class and a last
-    one for ignored pixels (None without masks); ``problems`` has one sentence each.
+    one for ignored pixels (None without masks); ``label_images`` has the number of images of each
+    of the data set's labels (None without); ``problems`` has one sentence each.
     """
 
     split: str
@@ -83,6 +93,7 @@ class SplitCheck:
     masks: int = 0
     sizes: Counter[tuple[int, int]] = field(default_factory=Counter)
     class_pixels: NDArray[np.int64] | None = None
+    label_images: list[int] | None = None
     problems: list[str] = field(default_factory=list)
 
 
@@ -110,11 +121,14 @@ def check_splits(
 def inspect_split(
     dataset: Dataset, split: str, *, resources: Resources = Resources(), quiet: bool = True
 ) -> SplitCheck:
-    """Count the images, sizes and class pixels of a split, and collect every problem."""
+    """Count the images, sizes, class pixels and labels of a split, and collect every problem."""
     items = dataset.items(split)
     check = SplitCheck(split, images=len(items), masks=sum(i.mask is not None for i in items))
     if dataset.classes is not None:
         check.class_pixels = np.zeros(len(dataset.classes) + 1, np.int64)
+    if dataset.labels is not None:
+        found = Counter(item.label for item in items)
+        check.label_images = [found[label] for label in dataset.labels]
     if not items:
         check.problems.append(f"{dataset.name}: split {split!r} has no images")
     for outcome in _inspect(dataset, items, resources, f"check {split}", quiet):

@@ -52,6 +52,24 @@ class SemanticDroneSettings(Settings):
     )
 
 
+class ImageFolderSettings(Settings):
+    """Images in a folder per class, in a folder per split, without masks."""
+
+    name: Literal["image_folder"]
+    root: str = Field(description="Folder with train/CLASS/**, val/CLASS/**.")
+
+
+class ImageNetSettings(Settings):
+    """ImageNet (ILSVRC 2012) in folders of synsets, or as Kaggle gives it out."""
+
+    name: Literal["imagenet"]
+    root: str | None = Field(
+        None,
+        description="Folder with train/nXXXXXXXX and val/nXXXXXXXX, or with "
+        "ILSVRC/Data/CLS-LOC and LOC_val_solution.csv.",
+    )
+
+
 class FolderSettings(Settings):
     """A folder of images, with masks and a class list if there are any."""
 
@@ -86,6 +104,8 @@ _MODELS: dict[str, type[Settings]] = {
     "cityscapes": CityscapesSettings,
     "inria": InriaSettings,
     "semantic_drone": SemanticDroneSettings,
+    "imagenet": ImageNetSettings,
+    "image_folder": ImageFolderSettings,
     "folder": FolderSettings,
     "streets": StreetsSettings,
 }
@@ -117,6 +137,8 @@ DatasetSettings = Annotated[
         | CityscapesSettings
         | InriaSettings
         | SemanticDroneSettings
+        | ImageNetSettings
+        | ImageFolderSettings
         | FolderSettings
         | StreetsSettings,
         Field(discriminator="name"),
@@ -181,6 +203,14 @@ def open_dataset(settings: DatasetSettings, base: Path) -> Dataset:
         from ratewise.data.semantic_drone import SemanticDrone, find_layout
 
         return SemanticDrone(*find_layout(root))
+    if isinstance(settings, ImageNetSettings):
+        from ratewise.data.imagenet import open_imagenet
+
+        return open_imagenet(root)
+    if isinstance(settings, ImageFolderSettings):
+        from ratewise.data.image_folder import open_image_folder
+
+        return open_image_folder(root)
     return _open_folder(settings, root)
 
 

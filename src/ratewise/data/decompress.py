@@ -1,8 +1,10 @@
-"""Taking a store apart again: PNG images and masks in the same tree."""
+"""Taking a store apart again: PNG images and masks in the same tree, and a table of labels."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import csv
+import io
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,7 @@ from ratewise.files import read_json, sha256_file, write_atomically, write_json
 from ratewise.images import write_png
 
 _MARK = "decompressed.json"
+LABELS = "labels.csv"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,15 +48,19 @@ def decompress_store(
 ) -> DecompressSummary:
     """Decode every image of ``store`` to PNG in ``destination``, and copy the masks.
 
-    A run that was stopped goes on where it was. Raises :class:`InputError` before any work if
-    ``destination`` lies in the store, or holds anything but images of this store.
+    The labels of whole images, if there are any, are in ``labels.csv`` (path, label). A run that
+    was stopped goes on where it was. Raises :class:`InputError` before any work if ``destination``
+    lies in the store, or holds anything but images of this store.
     """
     if store.path.resolve() in (destination.resolve(), *destination.resolve().parents):
         raise InputError(f"{destination}: must lie outside of the store {store.path}")
     _claim(store, destination)
     files = [_File(r, r.path, r.mask) for r in iterate_manifest(store.path / MANIFEST)]
     work, skipped = [], 0
-    for file, (name, _) in zip(files, assign_names(files, ".png"), strict=True):
+    names = [name for name, _ in assign_names(files, ".png")]
+    if store.labels is not None:
+        _write_labels(destination / LABELS, files, names)
+    for file, name in zip(files, names, strict=True):
         if (destination / f"{name}.png").exists():
             skipped += 1
         else:
@@ -75,6 +82,18 @@ def _decompress_one(job: tuple[Store, Path], task: tuple[Record, str]) -> None:
     if record.mask is not None:
         write_atomically(destination / record.mask, (store.path / record.mask).read_bytes())
     write_png(destination / name, image)  # last: where it is, the mask is too
+
+
+def _write_labels(path: Path, files: Sequence[_File], names: Sequence[str]) -> None:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["path", "label"])
+    writer.writerows(
+        [f"{name}.png", file.record.label]
+        for file, name in zip(files, names, strict=True)
+        if file.record.label is not None
+    )
+    write_atomically(path, text.getvalue())
 
 
 def _claim(store: Store, destination: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Container, Sequence
-from dataclasses import asdict
 from itertools import groupby
 from pathlib import Path
 
@@ -11,9 +10,8 @@ from ratewise.codecs.base import Codec
 from ratewise.data.journal import JOURNAL, write_journal
 from ratewise.data.manifest import MANIFEST, Record, iterate_manifest
 from ratewise.data.sources import Entry, Source
-from ratewise.data.store import STATE, State, is_store, read_state
+from ratewise.data.store import State, is_store, read_state, write_state
 from ratewise.errors import InputError
-from ratewise.files import write_json
 
 
 def begin_state(source: Source, codec: Codec) -> State:
@@ -25,6 +23,7 @@ def begin_state(source: Source, codec: Codec) -> State:
         versions=dict(codec.versions),
         source=source.fingerprint(),
         classes=source.classes.to_dict() if source.classes else None,
+        labels=None if source.labels is None else list(source.labels),
     )
 
 
@@ -66,7 +65,8 @@ def check_destination(destination: Path, state: State) -> State | None:
             f"{destination}: holds a store made with {_spell(there.versions)}, but here is "
             f"{_spell(state.versions)}; choose another folder"
         )
-    if (there.source, there.classes) != (state.source, state.classes):
+    known, asked = ((s.source, s.classes, s.labels) for s in (there, state))
+    if known != asked:
         raise InputError(
             f"{destination}: holds a store of another source or with other preparation; choose "
             "another folder"
@@ -137,7 +137,7 @@ def reopen(destination: Path, state: State, without: Container[str] = ()) -> Non
             for source, group in images
         ),
     )
-    write_json(destination / STATE, asdict(state))
+    write_state(destination, state)
 
 
 def remove_torn_files(destination: Path) -> None:

@@ -32,7 +32,7 @@ from pydantic import Field
 from ratewise.data.classes import Classes, default_colours
 from ratewise.data.dataset import Item, unknown_split
 from ratewise.data.listing import find_images, subfolders
-from ratewise.data.on_disk import Labels, OnDisk
+from ratewise.data.on_disk import MaskValues, OnDisk
 from ratewise.errors import InputError
 from ratewise.images import IGNORE
 from ratewise.validation import Settings, validate
@@ -133,14 +133,14 @@ class FolderDataset(OnDisk):
             )
         return items
 
-    def labels(self) -> Labels | None:
+    def mask_values(self) -> MaskValues | None:
         """Every class id, and the values that the class list ignores."""
         if self.class_list is None:
             return None
         ids = np.arange(256)
         ignored = np.isin(ids, self.class_list.ignore)
         table = np.where(ignored, IGNORE, ids).astype(np.uint8)
-        return Labels(table, ignored | (ids < len(self.class_list.names)))
+        return MaskValues(table, ignored | (ids < len(self.class_list.names)))
 
     def fingerprint(self) -> dict[str, Any]:
         """The name and the class list."""

@@ -27,7 +27,7 @@ import numpy as np
 from ratewise.data.classes import Classes
 from ratewise.data.dataset import Item, unknown_split
 from ratewise.data.listing import find_images
-from ratewise.data.on_disk import Labels, OnDisk
+from ratewise.data.on_disk import MaskValues, OnDisk
 from ratewise.errors import InputError
 from ratewise.images import IGNORE
 
@@ -40,7 +40,7 @@ _BUILDING = 255
 _TABLE = np.full(256, IGNORE, np.uint8)
 _TABLE[0], _TABLE[_BUILDING] = 0, 1
 _KNOWN = np.isin(np.arange(256), (0, _BUILDING))
-_READ = Labels(_TABLE, _KNOWN)
+_READ = MaskValues(_TABLE, _KNOWN)
 
 _IMAGES, _MASKS, _UNLABELLED = "train/images", "train/gt", "test/images"
 _ARCHIVE = "AerialImageDataset"
@@ -97,7 +97,7 @@ class Inria(OnDisk):
                 items.append(Item(f"{_IMAGES}/{name}", f"{_MASKS}/{name}", city))
         return items
 
-    def labels(self) -> Labels:
+    def mask_values(self) -> MaskValues:
         """Class 1 where a mask is 255; 0 and 255 are all that may occur."""
         return _READ
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from ratewise.errors import InputError
@@ -27,8 +27,24 @@ def find_images(folder: Path) -> list[str]:
 
 
 def subfolders(folder: Path) -> list[str]:
-    """The names of the visible folders in ``folder``, sorted."""
-    return sorted(p.name for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
+    """The names of the visible folders in ``folder``, sorted. InputError like find_images."""
+    return _names(folder, _is_folder)
+
+
+def images_in(folder: Path) -> list[str]:
+    """The names of the images in ``folder`` itself, as :func:`find_images` tells them, sorted."""
+    return _names(folder, _is_image)
+
+
+def _names(folder: Path, wanted: Callable[[os.DirEntry[str]], bool]) -> list[str]:
+    try:
+        with os.scandir(folder) as entries:
+            names = sorted(e.name for e in entries if not e.name.startswith(".") and wanted(e))
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be read ({error.strerror})") from None
+    for name in names:
+        _check_name(folder, name)
+    return names
 
 
 def _walk(folder: Path, prefix: str, above: tuple[str, ...]) -> Iterator[str]:
@@ -42,9 +58,13 @@ def _walk(folder: Path, prefix: str, above: tuple[str, ...]) -> Iterator[str]:
                     _check_name(folder, entry.name)
                     below = (*above, os.path.realpath(entry.path))
                     yield from _walk(Path(entry.path), f"{prefix}{entry.name}/", below)
-            elif os.path.splitext(entry.name)[1].lower() in SUFFIXES and _is_file(entry):  # noqa: PTH122
+            elif _is_image(entry):
                 _check_name(folder, entry.name)
                 yield prefix + entry.name
+
+
+def _is_image(entry: os.DirEntry[str]) -> bool:
+    return os.path.splitext(entry.name)[1].lower() in SUFFIXES and _is_file(entry)  # noqa: PTH122
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:

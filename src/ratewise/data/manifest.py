@@ -25,7 +25,8 @@ class Record:
     all stores of that source; ``path`` and ``mask`` are files in this store. ``bpp`` is bits of
     the whole file per pixel, ``psnr`` in dB against what was read (inf when equal).
     ``source`` is the path of the file that was read, ``source_bytes`` its size (0 if it was
-    generated). ``versions`` is JSON: the libraries that decided the bytes.
+    generated). ``versions`` is JSON: the libraries that decided the bytes. ``label`` is the name
+    of the class of the whole image; None without, and in a manifest made before there were labels.
     """
 
     key: str
@@ -44,6 +45,7 @@ class Record:
     source: str
     source_format: str
     source_bytes: int
+    label: str | None = None
 
 
 _ARROW = {"str": "string", "str | None": "string", "int": "int64", "float": "float64"}
@@ -77,11 +79,12 @@ def iterate_manifest(path: Path) -> Iterator[Record]:
     import pyarrow.parquet as pq
 
     same: dict[Any, Any] = {}  # codec, versions, group, ... repeat in every row: keep one of each
-    repeated = ("group", "codec", "versions", "source_format")
+    repeated = ("group", "codec", "versions", "source_format", "label")
     try:
         with pq.ParquetFile(path) as file:
             for batch in file.iter_batches(_ROW_GROUP, columns=list(_KINDS)):
                 for row in batch.to_pylist():
+                    row.setdefault("label", None)  # absent in what was made before there were any
                     for name in repeated:
                         row[name] = same.setdefault(row[name], row[name])
                     _check_inside(path, row["key"])

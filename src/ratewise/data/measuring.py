@@ -1,12 +1,14 @@
-"""What workers do while a store is fitted to a budget: encode an image at some rungs."""
+"""What workers do while the rates of a store are chosen: encode an image at some rungs."""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from ratewise.codecs.budget_objective import BudgetObjective
+from ratewise.codecs.budget_objective import Objective, finite
 from ratewise.codecs.curves import spread
 from ratewise.codecs.ladder import Ladder
 from ratewise.codecs.round_trip import round_trip
@@ -22,6 +24,9 @@ _DEAR = 1.5
 """A step up whose gain per byte is under the price by this factor is the last one measured: the
 price is an estimate, and what lies beyond takes the most bytes and time to encode."""
 
+_WOBBLY = 10.0
+"""The same where a distortion need not fall: a price from a few such curves is a rough estimate."""
+
 
 @dataclass(frozen=True)
 class Scales:
@@ -29,12 +34,14 @@ class Scales:
 
     source: Source
     rungs: Ladder
-    objective: BudgetObjective
+    objective: Objective
 
-    def point(self, image: Image, rung: int) -> Point:
-        """Encode and decode an image at a rung."""
-        data, decoded = round_trip(cached_codec(self.rungs.spec(rung)), image)
-        return rung, len(data), self.objective.measure(image, decoded)
+    def points(self, image: Image, rungs: Sequence[int]) -> list[Point]:
+        """Encode and decode an image at some rungs, and measure the results together."""
+        trips = [round_trip(cached_codec(self.rungs.spec(rung)), image) for rung in rungs]
+        values = finite(self.objective, image, [decoded for _, decoded in trips])
+        sizes = [len(data) for data, _ in trips]
+        return list(zip(rungs, sizes, values, strict=True))
 
 
 @dataclass(frozen=True)
@@ -54,14 +61,25 @@ def scout(scales: Scales, item: Scout) -> Tiles:
     """The points of the image measured, in its place among the tiles; the others have none."""
     images = scales.source.load(item.task.entry).images
     middle = len(images) // 2
+    image, objective = images[middle][1], scales.objective
     points: list[Point] = []
+    waiting: list[tuple[int, int, Image]] = []
 
-    def measure(rung: int) -> float:
-        points.append(scales.point(images[middle][1], rung))
-        return points[-1][1]
+    def measure_waiting() -> None:
+        values = finite(objective, image, [decoded for _, _, decoded in waiting])
+        points.extend((*trip[:2], value) for trip, value in zip(waiting, values, strict=True))
+        waiting.clear()
+
+    def size(rung: int) -> float:
+        data, decoded = round_trip(cached_codec(scales.rungs.spec(rung)), image)
+        waiting.append((rung, len(data), decoded))
+        if len(waiting) == objective.batch:
+            measure_waiting()
+        return len(data)
 
     limit = 4 * item.share / len(images)
-    spread(measure, len(scales.rungs), max(limit, 1.0), item.most)
+    spread(size, len(scales.rungs), max(limit, 1.0), item.most)
+    measure_waiting()
     return [points if tile == middle else [] for tile in range(len(images))]
 
 
@@ -85,27 +103,87 @@ def survey(scales: Scales, item: Survey) -> Tiles:
     for tile, (_, image, _) in enumerate(images):
         known = {point[0]: point for point in item.known[tile]} if item.known else {}
         points: list[Point] = []
-        before: Point | None = None
-        for rung in item.samples:
-            point = known.get(rung)
-            if point is None:
-                point = scales.point(image, rung)
-                points.append(point)
-            if before:
-                cost, gain = point[1] - before[1], before[2] - point[2]
-                if cost > 0 and gain / cost < item.price / _DEAR:
-                    break
-            before = point
+        so_far: list[Point] = []
+        for group in _groups(item.samples, scales.objective.batch):
+            new = scales.points(image, [rung for rung in group if rung not in known])
+            points += new
+            measured = known | {point[0]: point for point in new}
+            so_far += [measured[rung] for rung in group]
+            if _enough(so_far, item.price, scales.objective):
+                break
+        found.append(points)
+    return found
+
+
+def _groups(rungs: Sequence[int], size: int) -> list[Sequence[int]]:
+    return [rungs[start : start + size] for start in range(0, len(rungs), size)]
+
+
+def _enough(points: Sequence[Point], price: float, objective: Objective) -> bool:
+    """Whether what lies above these points of an image costs more than it can be worth."""
+    if objective.monotone:
+        if len(points) < 2:
+            return False
+        before, last = points[-2:]
+        cost, gain = last[1] - before[1], before[2] - last[2]
+        return cost > 0 and gain / cost < price / _DEAR
+    # Nothing is below 0, so what has the bytes of the last point costs at least those.
+    price /= _WOBBLY
+    least = min(distortion + price * size for _, size, distortion in points)
+    return objective.positive and price * points[-1][1] > least
+
+
+@dataclass(frozen=True)
+class Extra:
+    """Measure the images that a source image becomes at ``rungs``, those of each one's own."""
+
+    task: Task
+    rungs: tuple[tuple[int, ...], ...]
+
+
+def extra(scales: Scales, item: Extra) -> Tiles:
+    """The points of each image."""
+    images = scales.source.load(item.task.entry).images
+    if len(images) != len(item.rungs):
+        raise CodecError(f"{item.task.entry.key}: the image changed while the store was made")
+    return [
+        scales.points(image, rungs) for (_, image, _), rungs in zip(images, item.rungs, strict=True)
+    ]
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """Measure an image at ``rungs``, upwards until its distortion is at most ``limit``."""
+
+    task: Task
+    rungs: tuple[int, ...]
+    limit: float
+
+
+def sweep(scales: Scales, item: Sweep) -> Tiles:
+    """The points of each image that the source image becomes."""
+    images = scales.source.load(item.task.entry).images
+    found: Tiles = []
+    for _, image, _ in images:
+        points: list[Point] = []
+        for group in _groups(item.rungs, scales.objective.batch):
+            points += scales.points(image, group)
+            if min(distortion for _, _, distortion in points) <= item.limit:
+                break
         found.append(points)
     return found
 
 
 @dataclass(frozen=True)
 class Keep:
-    """Put an image in the store at ``rungs``, one per tile; -1 leaves a tile as it is."""
+    """Put an image in the store at ``rungs``, one per tile; -1 leaves a tile as it is.
+
+    ``measured``: whether its distortion is wanted too (NaN else).
+    """
 
     task: Task
     rungs: tuple[int, ...]
+    measured: bool = True
 
 
 @dataclass(frozen=True)
@@ -154,7 +232,7 @@ def keep(writer: Writer, item: Keep) -> list[tuple[Record, Point] | None]:
     kept: list[tuple[Record, Point] | None] = []
     try:
         for index, rung in enumerate(item.rungs):
-            kept.append(_kept(writer, item.task, loaded, index, rung) if rung >= 0 else None)
+            kept.append(_kept(writer, item, loaded, index, rung) if rung >= 0 else None)
     except BaseException:  # what the journal will not name is not left behind
         for record, _ in filter(None, kept):
             remove_files(writer.job.destination, record)
@@ -163,12 +241,14 @@ def keep(writer: Writer, item: Keep) -> list[tuple[Record, Point] | None]:
 
 
 def _kept(
-    writer: Writer, task: Task, loaded: Loaded, index: int, rung: int
+    writer: Writer, item: Keep, loaded: Loaded, index: int, rung: int
 ) -> tuple[Record, Point]:
     job = replace(writer.job, spec=writer.scales.rungs.spec(rung))
-    record, decoded = keep_image(job, task, loaded, index)
+    record, decoded = keep_image(job, item.task, loaded, index)
+    if not item.measured:
+        return record, (rung, record.bytes, math.nan)
     try:
-        value = writer.scales.objective.measure(loaded.images[index][1], decoded)
+        value = finite(writer.scales.objective, loaded.images[index][1], [decoded])[0]
     except BaseException:
         remove_files(job.destination, record)
         raise

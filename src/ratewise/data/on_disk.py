@@ -1,4 +1,4 @@
-"""What data sets of image and mask files share: reading an item, and translating its labels."""
+"""What data sets of image and mask files share: reading an item, and translating its mask."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ratewise.data.dataset import Item, check_same_size, translate
 from ratewise.images import Image, Mask, read_mask
 
 
-class Labels(NamedTuple):
+class MaskValues(NamedTuple):
     """How raw values of mask files become class ids, for each of the 256 values."""
 
     table: NDArray[np.uint8]
@@ -29,7 +29,12 @@ class OnDisk:
 
     root: Path
 
-    def labels(self) -> Labels | None:
+    @property
+    def labels(self) -> tuple[str, ...] | None:
+        """None: its images have no labels of their own."""
+        return None
+
+    def mask_values(self) -> MaskValues | None:
         """How its masks are read; None for images without masks."""
         raise NotImplementedError
 
@@ -42,10 +47,10 @@ class OnDisk:
 
     def load_mask(self, item: Item) -> Mask | None:
         """See :class:`ratewise.data.dataset.Dataset`."""
-        labels = self.labels()
-        if item.mask is None or labels is None:
+        values = self.mask_values()
+        if item.mask is None or values is None:
             return None
-        return translate(read_mask(self.root / item.mask), labels.table, labels.known, item.mask)
+        return translate(read_mask(self.root / item.mask), values.table, values.known, item.mask)
 
     def files(self, item: Item) -> list[Path]:
         """The image's file, and the mask's."""

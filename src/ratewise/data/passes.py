@@ -2,27 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Mapping
+import math
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 
 from ratewise.codecs.allocation import Rungs, allocate, spent
 from ratewise.codecs.curves import Shape, predict, shape_of
 from ratewise.codecs.points import Points
-from ratewise.codecs.settling import settle
+from ratewise.codecs.settling import promising, settle
 from ratewise.data.measurements import Tiles
-from ratewise.data.measuring import Scout, Survey
+from ratewise.data.measuring import Extra, Scout, Survey
 from ratewise.data.rounds import Rounds
 from ratewise.errors import InputError
 from ratewise.execution import Failure
 
 _SCOUTS = 4
 _SCOUT_RUNGS = 12
-_SAMPLES = 5
+_SAMPLES, _WOBBLY_SAMPLES = 5, 8
+"""Rungs at which each image is measured: more where its distortion need not fall with them."""
+
+_CLOSER, _CLOSER_RUNGS = 2, 4
+"""There each image is also measured so many times more, at so many of the rungs that the price
+likes best: a distortion that wobbles is much lower at some rungs than at their neighbours, and only
+what is measured can be chosen for it."""
 
 _SCOUTING, _SURVEY, _CHOICES = 0, 1, 2
-"""Rounds of measurements; the choices count on from theirs. What is measured anew after round n is
-noted as round -n, so that it is never taken for a choice (or a choice for it)."""
+"""Rounds of measurements; closer looks and choices count on from theirs. What is measured anew
+after round n is noted as round -n, so that it is never taken for a choice (or a choice for it)."""
 
 _CHANGES = (
     "encodes to other bytes each time: the codec's encoder is not deterministic, or the image's "
@@ -69,7 +76,26 @@ class Passes:
                 image = self.points.new_image()
                 for point in [*tiles[tile], *(known[tile] if known else [])]:
                     self.points.add(image, *point)
-        return self._fits(budget)
+        if not self._fits(budget):
+            return False
+        if not self.scales.objective.monotone:
+            for _ in range(_CLOSER):
+                self._look_closer(budget)
+        return True
+
+    def _look_closer(self, budget: int) -> None:
+        positive = self.scales.objective.positive
+        rungs = promising(self.points, self.shape, positive, budget, _CLOSER_RUNGS)
+        items = {
+            index: Extra(self.tasks[index], tuple(rungs.get(image, ()) for image in images))
+            for index, images in self.images.items()
+            if any(image in rungs for image in images)
+        }
+        for index, tiles in self.rounds.extra(items, self.round):
+            for image, points in zip(self.images[index], tiles, strict=True):
+                for point in points:
+                    self.points.add(image, *point)
+        self.round += 1
 
     def _fits(self, budget: int) -> bool:
         self.least = sum(self.points.least(int(i)) for i in np.flatnonzero(self.points.alive))
@@ -107,7 +133,8 @@ class Passes:
             price = allocate(size, distortion, budget * len(points) / everything).price
         except ValueError:
             price = float("inf")
-        return tuple(int(rung) for rung in self.shape.samples(_SAMPLES)), price
+        samples = _SAMPLES if self.scales.objective.monotone else _WOBBLY_SAMPLES
+        return tuple(int(rung) for rung in self.shape.samples(samples)), price
 
     # ----- pass 2 ---------------------------------------------------------------------------
 
@@ -126,8 +153,10 @@ class Passes:
                         self.points.replace(image, *point)  # it is what the store holds
             self.round += 1
 
-        logarithmic = self.scales.objective.positive
-        return settle(self.points, self.shape, logarithmic, budget, measure, start)
+        aim = self.scales.objective
+        return settle(
+            *(self.points, self.shape, aim.positive, budget, measure, start), monotone=aim.monotone
+        )
 
     def write(self, chosen: Rungs, budget: int) -> Rungs:
         """Put the images in the store that are not there at the rung that was chosen.
@@ -141,7 +170,7 @@ class Passes:
             failed = len(self.rounds.failures)
             # Those that a run that was stopped has measured anew at this point.
             earlier = {index for index in self.images if self.rounds.noted(index, -self.round)}
-            changed = earlier | self._write(chosen, earlier)
+            changed = earlier | self.rounds.write(chosen, earlier)
             for index in sorted(changed & self.remeasured):
                 self.rounds.drop(index, Failure("CodecError", _CHANGES))
             changed = {index for index in changed if index not in self.rounds.failures}
@@ -175,28 +204,11 @@ class Passes:
                 for point in points:
                     self.points.add(image, *point)
 
-    def _write(self, chosen: Rungs, but: Container[int]) -> set[int]:
-        """Do so for all images ``but`` these; the tasks whose bytes are not those measured."""
-        specs = [self.scales.rungs.spec(rung) for rung in range(len(self.scales.rungs))]
-        other: set[int] = set()
-        wanted: dict[int, int] = {}
-        for index, images in self.images.items():
-            if index in but:
-                continue
-            there = self.rounds.there(index)
-            for tile, image in enumerate(images):
-                rung = int(chosen[image])
-                if rung < 0:
-                    continue
-                measured = (specs[rung], self.points.bytes_at(image, rung))
-                if not there or (there[tile].codec, there[tile].bytes) != measured:
-                    wanted[image] = rung
-        for index, tiles in self.rounds.encode(wanted, chosen, None):
-            for image, points in zip(self.images[index], tiles, strict=True):
-                for rung, size, _ in points:
-                    if size != self.points.bytes_at(image, rung):
-                        other.add(index)
-        return other
+    def mean(self, chosen: Rungs) -> float | None:
+        """The mean distortion of the images at the rungs ``chosen``; None without images."""
+        images = np.flatnonzero(self.points.alive)
+        values = [self.points.distortion_at(int(i), int(chosen[i])) for i in images]
+        return math.fsum(values) / len(values) if values else None
 
     def all_best(self, chosen: Rungs) -> bool:
         """Whether the store has images, and none of them could have less distortion."""

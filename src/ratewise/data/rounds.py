@@ -7,7 +7,7 @@ killed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -21,22 +21,27 @@ from ratewise.data.journal import Journal
 from ratewise.data.manifest import Record
 from ratewise.data.measurements import Measurements, Point, Tiles
 from ratewise.data.measuring import (
+    Extra,
     Keep,
     Scales,
     Scout,
     Survey,
+    Sweep,
     Writer,
+    extra,
     keep,
     remove_files,
     scout,
     survey,
+    sweep,
 )
 from ratewise.data.store import State, versions_json
 from ratewise.errors import RatewiseError
 from ratewise.execution import Failure, Resources, map_items, progress
 
-_NOT_WORTH_WORKERS = 2
-"""To start workers for so few images would take longer than the images do."""
+_NOT_WORTH_WORKERS, _WITH_A_MODEL = 2, 32
+"""To start workers for so few images would take longer than the images do; where each worker has to
+load a model first, for so few."""
 
 
 class Rounds:
@@ -74,13 +79,22 @@ class Rounds:
         """Measure tasks at a few rungs."""
         return self._map(survey, items, round_, "measure")
 
+    def extra(self, items: Mapping[int, Extra], round_: int) -> Iterator[tuple[int, Tiles]]:
+        """Measure tasks at rungs of their own."""
+        return self._map(extra, items, round_, "look closer at")
+
+    def sweep(self, items: Mapping[int, Sweep], round_: int) -> Iterator[tuple[int, Tiles]]:
+        """Measure tasks at rising rungs until one is good enough."""
+        return self._map(sweep, items, round_, "measure")
+
     def encode(
         self, wanted: Mapping[int, int], rungs: Rungs, round_: int | None
     ) -> Iterator[tuple[int, Tiles]]:
         """Put images (keys) in the store at rungs (values); what was measured of them, by task.
 
         A source image that is not there at all is put there as a whole: all its tiles, at
-        ``rungs``, which are of all images. With no ``round_`` the measurements are not noted.
+        ``rungs``, which are of all images. With no ``round_`` the measurements are not noted,
+        and bytes are all that is measured.
         """
         items = {}
         for index, images in self.images.items():
@@ -89,8 +103,36 @@ class Rounds:
                 continue
             task = self.tasks[index]
             whole = tuple(int(rungs[image]) for image in images)
-            items[index] = Keep(task, new if self.there(index) else whole)
+            rungs_of_tiles = new if self.there(index) else whole
+            items[index] = Keep(task, rungs_of_tiles, measured=round_ is not None)
         return self._map(keep, items, round_, "encode")
+
+    def write(self, chosen: Rungs, but: Container[int] = ()) -> set[int]:
+        """Put all images, ``but`` those of some tasks, in the store at the rungs ``chosen``.
+
+        What is there at its rung already is left alone; each image was measured at its rung.
+        Returns the tasks whose bytes are not those measured.
+        """
+        specs = [self.scales.rungs.spec(rung) for rung in range(len(self.scales.rungs))]
+        other: set[int] = set()
+        wanted: dict[int, int] = {}
+        for index, images in self.images.items():
+            if index in but:
+                continue
+            there = self.there(index)
+            for tile, image in enumerate(images):
+                rung = int(chosen[image])
+                if rung < 0:
+                    continue
+                measured = (specs[rung], self.points.bytes_at(image, rung))
+                if not there or (there[tile].codec, there[tile].bytes) != measured:
+                    wanted[image] = rung
+        for index, tiles in self.encode(wanted, chosen, None):
+            for image, points in zip(self.images[index], tiles, strict=True):
+                for rung, size, _ in points:
+                    if size != self.points.bytes_at(image, rung):
+                        other.add(index)
+        return other
 
     def noted(self, index: int, round_: int) -> bool:
         """Whether the round has measured a task, in this run or an earlier one."""
@@ -132,7 +174,8 @@ class Rounds:
                 found[index] = old
         work = [(index, item) for index, item in items.items() if index not in found]
         context = self.writer if function is keep else self.scales
-        few = self.resources if len(work) > _NOT_WORTH_WORKERS else Resources(1)
+        small = _WITH_A_MODEL if self.scales.objective.model else _NOT_WORTH_WORKERS
+        few = self.resources if len(work) > small else Resources(1)
         title = f"{verb} {self.scales.rungs.family}"
         with (
             progress(title, len(items), initial=len(found), quiet=self.quiet) as bar,

@@ -38,7 +38,7 @@ from numpy.typing import NDArray
 from ratewise.data.classes import Classes, Colour
 from ratewise.data.dataset import Item, unknown_split
 from ratewise.data.listing import find_images
-from ratewise.data.on_disk import Labels, OnDisk
+from ratewise.data.on_disk import MaskValues, OnDisk
 from ratewise.errors import InputError
 from ratewise.images import IGNORE, Mask, read_image
 
@@ -83,7 +83,7 @@ _TABLE = np.full(256, IGNORE, np.uint8)
 for _row, (_name, _) in enumerate(PUBLISHED):
     if _name not in _IGNORED:
         _TABLE[_row] = CLASSES.names.index(_TAKEN_FOR.get(_name, _name))
-_READ = Labels(_TABLE, np.arange(256) < len(PUBLISHED))
+_READ = MaskValues(_TABLE, np.arange(256) < len(PUBLISHED))
 
 _PUBLISHED = ("training_set/images", "training_set/gt/semantic/label_images")
 _MIRRORED = ("original_images", "label_images_semantic")
@@ -140,7 +140,7 @@ class SemanticDrone(OnDisk):
                 items.append(Item(f"{self.images}/{name}", labelled, f"run{run}"))
         return sorted(items, key=lambda item: item.key)
 
-    def labels(self) -> Labels:
+    def mask_values(self) -> MaskValues:
         """Class ids of the rows of ``class_dict.csv``."""
         return _READ
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -25,7 +25,8 @@ _AS_IT_IS = PrepareSettings()
 class Entry:
     """An image of a source: ``key`` names it, ``file`` is where it lies if not under its key.
 
-    ``size`` is the size of its file in bytes, None if it is generated.
+    ``size`` is the size of its file in bytes, None if it is generated. ``label`` is the name of
+    the class of the whole image, None without.
     """
 
     key: str
@@ -33,6 +34,7 @@ class Entry:
     group: str
     size: int | None
     file: str | None = None
+    label: str | None = None
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,10 @@ class Source(Protocol):
     @property
     def classes(self) -> Classes | None:
         """The classes of its masks."""
+
+    @property
+    def labels(self) -> Sequence[str] | None:
+        """The names of the classes of its whole images, in the order of their ids; None without."""
 
     def entries(self) -> Sequence[Entry]:
         """Its images, in the order that the store will have."""
@@ -78,6 +84,10 @@ class FolderSource:
     def classes(self) -> Classes | None:
         """None."""
         return None
+
+    @property
+    def labels(self) -> None:
+        """None."""
 
     def entries(self) -> list[Entry]:
         """The images that :func:`ratewise.data.listing.find_images` finds."""
@@ -105,7 +115,7 @@ class FolderSource:
 
 @dataclass(frozen=True)
 class DatasetSource:
-    """A split of a data set, with its masks.
+    """A split of a data set, with its masks and labels.
 
     ``checked`` says that the caller has checked the masks (:func:`check_splits`) already.
     """
@@ -125,10 +135,21 @@ class DatasetSource:
         """The data set's."""
         return self.dataset.classes
 
+    @property
+    def labels(self) -> tuple[str, ...] | None:
+        """The data set's."""
+        return self.dataset.labels
+
     def entries(self) -> list[Entry]:
         """The items of the split."""
         return [
-            Entry(item.key, item.mask, item.group, _file_size(files[0]) if files else None)
+            Entry(
+                item.key,
+                item.mask,
+                item.group,
+                _file_size(files[0]) if files else None,
+                label=item.label,
+            )
             for item in self.dataset.items(self.split)
             for files in [self.dataset.files(item)]
         ]
@@ -158,7 +179,7 @@ class DatasetSource:
 
 @dataclass(frozen=True)
 class StoreSource:
-    """The decoded images of a store, and its masks."""
+    """The decoded images of a store, its masks and its labels."""
 
     store: Store
     prepare: PrepareSettings = _AS_IT_IS
@@ -173,10 +194,15 @@ class StoreSource:
         """The store's."""
         return self.store.classes
 
+    @property
+    def labels(self) -> tuple[str, ...] | None:
+        """The store's."""
+        return self.store.labels
+
     def entries(self) -> list[Entry]:
         """The records of the store, under the keys of their originals."""
         return [
-            Entry(r.key, r.mask, r.group, r.bytes, r.path)
+            Entry(r.key, r.mask, r.group, r.bytes, r.path, r.label)
             for r in iterate_manifest(self.store.path / MANIFEST)
         ]
 
@@ -193,7 +219,7 @@ class StoreSource:
     def fingerprint(self) -> dict[str, Any]:
         """The codec of the store, its budget if it has one, and what it was made of."""
         state = self.store.state
-        control = {"rate_control": asdict(state.rate_control)} if state.rate_control else {}
+        control = {"rate_control": state.rate_control.to_dict()} if state.rate_control else {}
         return {
             "kind": "store",
             "codec": self.store.codec,
@@ -205,7 +231,7 @@ class StoreSource:
 
 
 def _item(entry: Entry) -> Item:
-    return Item(entry.key, entry.mask, entry.group)
+    return Item(entry.key, entry.mask, entry.group, entry.label)
 
 
 def _prepared(

@@ -31,7 +31,7 @@ from ratewise.data.manifest import MANIFEST, Record, iterate_manifest
 from ratewise.data.rate_control import RateControl, points_in_order
 from ratewise.errors import CodecError, InputError
 from ratewise.execution import Resources, map_items, progress
-from ratewise.files import read_json, sha256_bytes
+from ratewise.files import read_json, sha256_bytes, write_json
 from ratewise.images import Image, Mask, read_mask
 
 __all__ = ["Record", "Store", "is_store", "open_store", "verify_store"]
@@ -58,6 +58,7 @@ class State:
     source_bytes: int = 0
     format: int = FORMAT
     rate_control: RateControl | None = None
+    labels: list[str] | None = None
 
 
 def is_store(path: Path) -> bool:
@@ -76,6 +77,8 @@ def read_state(path: Path) -> State:
         state = TypeAdapter(State).validate_python(vars(State(**value)))
         if state.classes is not None:
             Classes.from_dict(state.classes)
+        if len(set(state.labels or ())) < len(state.labels or ()):
+            raise InputError(f"{file}: is not the description of a store (labels: one is twice)")
         return state
     except InputError:
         raise
@@ -87,6 +90,13 @@ def read_state(path: Path) -> State:
         ) from None
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise InputError(f"{file}: is not the description of a store ({error})") from None
+
+
+def write_state(path: Path, state: State) -> None:
+    """Write the ``store.json`` of the store in ``path``."""
+    control = state.rate_control
+    value = {**asdict(state), "rate_control": control.to_dict() if control else None}
+    write_json(path / STATE, value)
 
 
 def open_store(path: str | Path) -> Store:
@@ -133,6 +143,11 @@ class Store:
         """The classes of the masks."""
         return Classes.from_dict(self.state.classes) if self.state.classes else None
 
+    @property
+    def labels(self) -> tuple[str, ...] | None:
+        """The names of the classes of whole images, in the order of their ids; None without."""
+        return None if self.state.labels is None else tuple(self.state.labels)
+
     @cached_property
     def records(self) -> list[Record]:
         """One record per image, in the order of the source."""
@@ -174,6 +189,26 @@ class Store:
             raise InputError(f"{self.path}: {record.path} has no mask")
         return read_mask(self.path / record.mask)
 
+    def label(self, index: int) -> int:
+        """The class id of a whole image, its label's place in ``labels``.
+
+        Raises :class:`InputError` without a label, and for one that is not in ``labels``.
+        """
+        record = self.records[index]
+        if record.label is None:
+            raise InputError(f"{self.path}: {record.path} has no label")
+        try:
+            return self._label_ids[record.label]
+        except KeyError:
+            raise InputError(
+                f"{self.path}: {record.path} is labelled {record.label!r}, which {STATE} does not "
+                "name"
+            ) from None
+
+    @cached_property
+    def _label_ids(self) -> dict[str, int]:
+        return {label: number for number, label in enumerate(self.labels or ())}
+
     def __getstate__(self) -> dict[str, Any]:
         return {"path": self.path, "state": self.state}  # a worker reads the manifest itself
 
@@ -204,7 +239,7 @@ def store_info(store: Store) -> dict[str, Any]:
     groups: Counter[str] = Counter()
     formats: Counter[str] = Counter()
     points: Counter[str] = Counter()
-    masks = 0
+    masks = labelled = 0
     for record in iterate_manifest(store.path / MANIFEST):
         psnrs.append(record.psnr)
         sizes[f"{record.width}x{record.height}"] += 1
@@ -212,6 +247,7 @@ def store_info(store: Store) -> dict[str, Any]:
         formats[record.source_format] += 1
         points[record.codec] += 1
         masks += record.mask is not None
+        labelled += record.label is not None
     finite = [psnr for psnr in psnrs if math.isfinite(psnr)]  # of a lossless image it is not
     return {
         "path": str(store.path),
@@ -219,10 +255,11 @@ def store_info(store: Store) -> dict[str, Any]:
         "versions": store.state.versions,
         "images": len(store),
         "masks": masks,
+        "labelled": labelled,
         "failed": store.state.failed,
         "bytes": store.total_bytes,
         "bpp": store.bpp,
-        "rate_control": asdict(store.state.rate_control) if store.state.rate_control else None,
+        "rate_control": _control(store),
         "operating_points": {spec: points[spec] for spec in points_in_order(points)},
         "mean_psnr": sum(finite) / len(finite) if finite else None,
         "lossless": len(psnrs) - len(finite),
@@ -231,8 +268,13 @@ def store_info(store: Store) -> dict[str, Any]:
         "sizes": dict(sizes),
         "groups": dict(groups),
         "classes": list(store.classes.names) if store.classes else None,
+        "labels": store.state.labels,
         "source": store.state.source,
     }
+
+
+def _control(store: Store) -> dict[str, Any] | None:
+    return store.state.rate_control.to_dict() if store.state.rate_control else None
 
 
 def verify_store(
@@ -264,7 +306,7 @@ def verify_store(
             f"{store.total_bytes}"
         )
     control = store.state.rate_control
-    if control and total > control.budget:
+    if control and control.budget is not None and total > control.budget:
         problems.append(f"{MANIFEST}: {total} bytes exceed the budget of {control.budget}")
     return problems
 
@@ -275,6 +317,8 @@ def _verify_record(store: Store, record: Record) -> list[str]:
         problems.append(_verify_file(store.path, record.mask, record.mask_sha256, None))
     if not store.made(record):
         problems.append(f"{record.path}: recorded as {record.codec}, not {store.codec}")
+    if record.label is not None and record.label not in (store.labels or ()):
+        problems.append(f"{record.path}: labelled {record.label!r}, which {STATE} does not name")
     return [problem for problem in problems if problem]
 
 

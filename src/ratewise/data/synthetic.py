@@ -43,6 +43,11 @@ class Streets:
         return CLASSES
 
     @property
+    def labels(self) -> tuple[str, ...] | None:
+        """None: a scene has no label of its own."""
+        return None
+
+    @property
     def splits(self) -> tuple[str, ...]:
         """``train`` and ``val``."""
         return ("train", "val")

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 RECIPES = {
     "standard": "ratewise.recipes.standard",
+    "finetune": "ratewise.recipes.standard",
+    "stability": "ratewise.recipes.stability",
+    "expert": "ratewise.recipes.expert",
 }
 """Each name with the module whose ``build`` makes the recipe ready to train."""
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+import numpy as np
+from numpy.typing import NDArray
 from torch import nn
 
-from ratewise.data.classes import Classes
+from ratewise.recipes.settings import RecipeSettings, StandardSettings
 from ratewise.tasks.samples import LabelledImages, Pick
-from ratewise.tasks.segmentation_settings import SegmentationSettings
+from ratewise.tasks.task import Task
 from ratewise.training.objective import Objective
 from ratewise.training.source import SampleSource
 
@@ -20,8 +22,7 @@ from ratewise.training.source import SampleSource
 class Ingredients:
     """What a model is to be trained on, and how."""
 
-    settings: SegmentationSettings
-    classes: Classes
+    task: Task
     stores: Sequence[LabelledImages]
     """One per channel, aligned: the same images in the same order."""
     seed: int
@@ -29,10 +30,15 @@ class Ingredients:
     indices: Sequence[int] | None = None
     """Which images of the stores to use; all by default."""
     base: Path = Path()
-    """The folder that a relative ``encoder_weights`` starts from."""
+    """The folder that relative paths of weights start from."""
     pick: Callable[[int], Pick] | None = None
     """The channels and the weight of each image, by its index in the stores; without it every
     sample brings all channels, with weight 1."""
+    settings: RecipeSettings = field(default_factory=StandardSettings)
+    start: Path | None = None
+    """The file of the trained model to begin with; without it, the task's initial model."""
+    teacher: NDArray[np.float32] | None = None
+    """A teacher's outputs ``(images, K)`` for the images of the stores, if they are known."""
 
 
 @dataclass(frozen=True)

@@ -7,18 +7,12 @@ from ratewise.study.advise.advise import Advice
 from ratewise.study.advise.cost import ORIGINALS, size_text
 from ratewise.study.advise.options import LEARNING, RATE, STUDIED, Option
 
-TITLES = (
-    "configuration",
-    "codec",
-    "bpp",
-    "images",
-    "to collect",
-    "of OO",
-    "mIoU",
-    "models",
-    "from",
-)
-"""The columns of :func:`option_row`."""
+
+def titles(metric: str) -> tuple[str, ...]:
+    """The columns of :func:`option_row`; ``metric`` is what the study measures."""
+    known = ("configuration", "codec", "bpp", "images", "to collect", "of OO")
+    return (*known, metric, "models", "from")
+
 
 _BASIS = {
     STUDIED: "the study",
@@ -27,8 +21,9 @@ _BASIS = {
 }
 
 
-def best_sentence(advice: Advice) -> str:
-    """What to collect, in one sentence; what there is none of, in another."""
+def best_sentence(advice: Advice, metric: str) -> str:
+    """What to collect, in one sentence; what there is none of, in another. ``metric`` is what the
+    study measures."""
     option = advice.best
     if option is None:
         return "The study has no answer."
@@ -39,12 +34,12 @@ def best_sentence(advice: Advice) -> str:
     return (
         f"Collect {option.images:,.0f} images{through} ({option.configuration}, "
         f"{number(option.bpp, 3)} bpp): {size_text(option.cost)}{share}. "
-        f"mIoU: {points(option.accuracy, option.std)} points, {_certainty(option)}."
+        f"{metric}: {points(option.accuracy, option.std)} points, {_certainty(option)}."
     )
 
 
 def option_row(advice: Advice, option: Option) -> list[str]:
-    """One option as text, by :data:`TITLES`."""
+    """One option as text, by :func:`titles`."""
     percent = advice.percent(option)
     return [
         option.configuration,

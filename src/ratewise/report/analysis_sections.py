@@ -34,6 +34,7 @@ from ratewise.report.analysis.rate_saved import rates_saved, saved_sentence, sav
 from ratewise.report.analysis.restorers import methods, restorer_sentence, restorer_table
 from ratewise.report.analysis.table import Table
 from ratewise.report.html import element, grouped_table, line_key, section, wrap
+from ratewise.report.metric import MIOU, metric_of
 from ratewise.report.model import StudySummary
 from ratewise.report.palette import Style
 from ratewise.report.restoration_plots import distortion_panels, privileged_panels
@@ -60,12 +61,15 @@ class Analysis:
 def analysis(
     study: StudySummary, results: pd.DataFrame, quality: pd.DataFrame | None = None
 ) -> Analysis:
-    """All sections on these rows.
+    """All sections on these rows; none on rows of another task than segmentation, which restorers
+    and object sizes are about.
 
     ``quality`` has the columns of :data:`~ratewise.report.analysis.restorers.QUALITY_COLUMNS`.
     """
     import pandas as pd
 
+    if metric_of(results) is not MIOU:
+        return Analysis("", [], "")
     found = contexts(results, study.restorers, study.classes)
     if quality is None:
         quality = pd.DataFrame()

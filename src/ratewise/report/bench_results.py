@@ -32,8 +32,6 @@ class BenchResults:
     bdrate: pd.DataFrame
     published: pd.DataFrame | None = None
 
-    figure = "rates"
-
     @property
     def tables(self) -> Mapping[str, Callable[[], str]]:
         """What makes the Markdown of each kind of table."""
@@ -46,6 +44,11 @@ class BenchResults:
                 *comparison_rows(against_published(self.summary, curves))
             )
         return made
+
+    @property
+    def figures(self) -> Mapping[str, Callable[[Path], None]]:
+        """What writes its one figure."""
+        return {"rates": self.draw}
 
     def draw(self, path: Path) -> None:
         """Write the figure, a PNG: PSNR and MS-SSIM against bits per pixel."""

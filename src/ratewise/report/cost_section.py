@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ratewise.report.html import element, line_key, table_of, wrap
+from ratewise.report.metric import Metric, metric_of
 from ratewise.report.palette import INK, Style, distinct_styles
 from ratewise.report.svg import drawing, new_figure, svg
 from ratewise.report.text import number, points
@@ -37,9 +38,11 @@ _TESTED = {
 
 def cost(results: pd.DataFrame) -> str:
     """Accuracy against the bytes collected for training, in per cent of OO's, and who is on the
-    Pareto front. Nothing where fewer than three costs are compared, or there is no OO."""
+    Pareto front. Nothing where fewer than three costs are compared, or there is no OO. A model that
+    was not trained here cost nothing here, and is left out."""
     if results.empty:
         return ""
+    metric = metric_of(results)
     everything = cost_points(results)
     whole = reference_cost(everything)
     by_test = {letter: [p for p in everything if p.test == letter] for letter in _TESTED}
@@ -48,14 +51,16 @@ def cost(results: pd.DataFrame) -> str:
     ]
     if not whole or not panels:
         return ""
-    finding = [*_finding(panels[0][1], whole), *_budgets(everything)]
+    finding = _budgets(everything)
+    if len({p.curve for p in everything if p.curve[:2] == "OO" and not p.part}) == 1:
+        finding = [*_finding(panels[0][1], whole, metric), *finding]  # else: which OO is meant?
     figures, tables = [], []
     styles = distinct_styles({p.curve for _, found in panels for p in found})
     for letter, found in panels:
         caption = f"Models used on {_TESTED[letter]}"
-        drawn = _panel(found, whole, styles, f"mIoU against cost, {_TESTED[letter]}")
+        drawn = _panel(found, whole, styles, _TESTED[letter], metric)
         figures.append(wrap("figure", [element("figcaption", caption), drawn]))
-        tables += [element("h3", caption), _table(found, whole)]
+        tables += [element("h3", caption), _table(found, whole, metric)]
     keys = [
         wrap("span", [line_key(style), element("span", name)]) for name, style in styles.items()
     ]
@@ -79,23 +84,24 @@ def cost(results: pd.DataFrame) -> str:
     )
 
 
-def _finding(found: Sequence[Point], whole: float) -> list[str]:
+def _finding(found: Sequence[Point], whole: float, metric: Metric) -> list[str]:
     """What the cheapest point within one point of OO costs, or how near the nearest comes."""
     reference = next((p for p in found if p.curve[:2] == "OO" and not p.part), None)
     cheaper = [p for p in found if p.cost < whole]
     if reference is None or not cheaper:
         return []
+    one = f"one {metric.title} point"
     near = [p for p in cheaper if p.accuracy >= reference.accuracy - _NEAR]
     if near:
         first = min(near, key=lambda p: p.cost)
         return [
-            f"{_percent(first, whole)} of OO's bytes are enough to come within one mIoU point of "
+            f"{_percent(first, whole)} of OO's bytes are enough to come within {one} of "
             f"it: {_named(first)} reaches {points(first.accuracy, first.std)}, OO "
             f"{points(reference.accuracy, reference.std)}."
         ]
     best = max(cheaper, key=lambda p: p.accuracy)
     return [
-        "Nothing cheaper than OO comes within one mIoU point of it "
+        f"Nothing cheaper than OO comes within {one} of it "
         f"({points(reference.accuracy, reference.std)}); the nearest, {_named(best)}, reaches "
         f"{points(best.accuracy, best.std)} with {_percent(best, whole)} of its bytes."
     ]
@@ -122,9 +128,9 @@ def _budgets(everything: Sequence[Point]) -> list[str]:
     return sentences
 
 
-def _table(found: Sequence[Point], whole: float) -> str:
+def _table(found: Sequence[Point], whole: float, metric: Metric) -> str:
     front = pareto_front(found)
-    titles = ["configuration", "bpp", "images", "to collect", "of OO", "mIoU", "Pareto front"]
+    titles = ["configuration", "bpp", "images", "to collect", "of OO", metric.title, "Pareto front"]
     rows = [
         [
             _named(p),
@@ -140,7 +146,14 @@ def _table(found: Sequence[Point], whole: float) -> str:
     return table_of(titles, rows)
 
 
-def _panel(found: Sequence[Point], whole: float, styles: Mapping[str, Style], label: str) -> str:
+def _panel(
+    found: Sequence[Point],
+    whole: float,
+    styles: Mapping[str, Style],
+    tested: str,
+    metric: Metric,
+) -> str:
+    label = f"{metric.title} against cost, {tested}"
     with drawing(label):  # the salt of its ids: they must differ between figures of a page
         figure = new_figure(6.6, 3.9)
         axes = figure.subplots()
@@ -161,7 +174,7 @@ def _panel(found: Sequence[Point], whole: float, styles: Mapping[str, Style], la
                 capsize=2.5, elinewidth=1.0,
             )  # fmt: skip
         _cost_axis(axes, [100 * p.cost / whole for p in found])
-        axes.set_ylabel("mIoU (points)")
+        axes.set_ylabel(f"{metric.title} (points)")
         return svg(figure, label)
 
 

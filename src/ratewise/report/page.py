@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ratewise.files import write_atomically
-from ratewise.report import cost_section, sections
+from ratewise.report import cost_section, recipe_sections, sections
 from ratewise.report.analysis_sections import analysis
+from ratewise.report.crossed import without_crossed
 from ratewise.report.gallery import gallery
 from ratewise.report.measured.sections import measured
 from ratewise.report.model import Strip, StudySummary
@@ -38,12 +39,16 @@ def write_report(
     of :data:`ratewise.report.analysis.restorers.QUALITY_COLUMNS`. ``findings``
     are what was measured beside the rows.
     """
+    everything, results = results, without_crossed(results)
     analysed = analysis(study, results, quality)
     body = [
         sections.header(study, results),
+        recipe_sections.recipes(results, study.codecs, findings.pooled if findings else None),
         sections.configurations(study, results),
         analysed.diagnosis,
         sections.accuracy(results),
+        recipe_sections.accuracy_by_bytes(results),
+        recipe_sections.generalisation(everything, study.codecs),
         *analysed.comparisons,
         cost_section.cost(results),
         sections.classes(study, results),

@@ -17,6 +17,9 @@ INK = "#010203"
 RULE = "#040506"
 """Stands for the page's colour of thin lines."""
 
+RISE, FALL = "#1F83C9", "#D55E00"
+"""What is better and what is worse than what it is compared with; RISE alone is for scores."""
+
 PUBLISHED_COLOURS = ("#404040", "#8C8C8C", "#A6761D")
 """Of curves that others published: none of them a codec's."""
 
@@ -67,12 +70,25 @@ def configuration_style(configuration: str) -> Style:
 
 def configuration_styles(names: Collection[str]) -> dict[str, Style]:
     """The styles of configurations that are drawn together. The name of a restorer changes the line
-    only where they have several."""
+    only where they have several; recipes and the like (``CC · expert``) are told apart."""
     bare = [name.partition("(")[0] for name in names]
-    return {
-        name: configuration_style(short if bare.count(short) == 1 else name)
-        for name, short in zip(names, bare, strict=True)
-    }
+    styles: dict[str, Style] = {}
+    for name, short in zip(names, bare, strict=True):
+        style = configuration_style(short if bare.count(short) == 1 else name)
+        if " · " in name:
+            style = _another(style, styles.values())
+        styles[name] = style
+    return styles
+
+
+def _another(style: Style, used: Collection[Style]) -> Style:
+    """The style, or where it is used already one of its colour with another line, or of another
+    colour."""
+    lines = dict.fromkeys([style.line, "-", *_LINES])
+    looks = [(style.colour, style.marker), *_OTHERS, *_CONFIGURATIONS.values()]
+    free = (Style(*look, line) for look in looks for line in lines)
+    taken = {(other.colour, other.line) for other in used}
+    return next((s for s in free if (s.colour, s.line) not in taken), style)
 
 
 def share_style(index: int, *, alone: bool) -> Style:

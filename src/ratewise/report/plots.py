@@ -7,12 +7,13 @@ same bytes with the same matplotlib.
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ratewise.files import write_atomically
+from ratewise.report.metric import Metric, metric_of
 from ratewise.report.naming import REFERENCE, channels_of, shown_split
 from ratewise.report.palette import configuration_styles, family_style
 from ratewise.report.svg import drawing, new_figure, svg
@@ -61,23 +62,25 @@ def groups(names: Sequence[str]) -> list[Group]:
 
 
 def accuracy_panels(results: pd.DataFrame) -> list[tuple[Group, list[tuple[str, str]]]]:
-    """``(codec family, SVG)`` of mIoU against rate, one per family, for each group of
-    configurations; those of a group share the mIoU axis.
+    """``(codec family, SVG)`` of the main metric against rate, one per family, for each group of
+    configurations; those of a group share the axis of the metric.
 
     A line per configuration with error bars over seeds; configurations without a codec (OO) are
-    horizontal lines with their spread as a band. No panel where no compressed point has an mIoU.
+    horizontal lines with their spread as a band. No panel where no compressed point has a score.
     """
-    table = configuration_table(results).dropna(subset=["miou"])
+    metric = metric_of(results)
+    table = configuration_table(results).dropna(subset=[metric.name])
     drawn = []
     for group in groups(list(dict.fromkeys(table["configuration"]))):
         own = table[table["configuration"].isin(group.names)]
-        limits = _limits(own)
+        limits = _limits(own, metric)
         panels = []
         for name in _families(own):
-            label = ", ".join(["mIoU against bits per pixel", name, group.title]).strip(", ")
+            what = f"{metric.title} against bits per pixel"
+            label = ", ".join([what, name, group.title]).strip(", ")
             with drawing(label):  # the salt of its ids: they must differ between figures of a page
                 figure = new_figure(4.6, 3.3)
-                _draw_accuracy(figure.subplots(), own, name, limits)
+                _draw_accuracy(figure.subplots(), own, name, limits, metric)
                 panels.append((name, svg(figure, label)))
         if panels:
             drawn.append((group, panels))
@@ -85,9 +88,10 @@ def accuracy_panels(results: pd.DataFrame) -> list[tuple[Group, list[tuple[str, 
 
 
 def accuracy_png(results: pd.DataFrame, path: Path) -> None:
-    """Write mIoU against rate as one PNG: a panel per codec family, with a legend; a row of them
-    for each group of configurations."""
-    table = configuration_table(results).dropna(subset=["miou"])
+    """Write the main metric against rate as one PNG: a panel per codec family, with a legend; a
+    row of them for each group of configurations."""
+    metric = metric_of(results)
+    table = configuration_table(results).dropna(subset=[metric.name])
     names = _families(table) or [ORIGINALS]
     rows = groups(list(dict.fromkeys(table["configuration"]))) or [Group("", ())]
     handles: dict[str, Any] = {}
@@ -97,9 +101,9 @@ def accuracy_png(results: pd.DataFrame, path: Path) -> None:
         cells = figure.subplots(len(rows), len(names), squeeze=False)
         for group, line in zip(rows, cells, strict=True):
             own = table[table["configuration"].isin(group.names)]
-            limits = _limits(own)
+            limits = _limits(own, metric)
             for axes, name in zip(line, names, strict=True):
-                _draw_accuracy(axes, own, name, limits)
+                _draw_accuracy(axes, own, name, limits, metric)
                 axes.set_title(f"{name}: {group.title.lower()}" if group.title else name)
                 found, labels = axes.get_legend_handles_labels()
                 handles.update(zip(labels, found, strict=True))
@@ -138,13 +142,16 @@ def rate_distortion_panel(rates: pd.DataFrame) -> tuple[str, str] | None:
         return split, svg(figure, label)
 
 
-def _draw_accuracy(axes: Axes, table: pd.DataFrame, name: str, limits: tuple[float, float]) -> None:
+def _draw_accuracy(
+    axes: Axes, table: pd.DataFrame, name: str, limits: tuple[float, float], metric: Metric
+) -> None:
     rates: list[float] = []
+    main, spread = metric.name, f"{metric.name} std"
     styles = configuration_styles(list(dict.fromkeys(table["configuration"])))
     for configuration, rows in table.groupby("configuration", sort=False):
         style = styles[str(configuration)]
         flat = rows[rows["codec"] == ORIGINALS]
-        for mean, std in zip(flat["miou"], flat["miou std"], strict=True):
+        for mean, std in zip(flat[main], flat[spread], strict=True):
             axes.axhline(
                 100 * mean, color=style.colour, linestyle=style.line, linewidth=1.3,
                 label=str(configuration),
@@ -158,21 +165,26 @@ def _draw_accuracy(axes: Axes, table: pd.DataFrame, name: str, limits: tuple[flo
             continue
         rates += [float(value) for value in found["rate"]]
         axes.errorbar(
-            found["rate"], 100 * found["miou"], yerr=100 * found["miou std"].fillna(0),
+            found["rate"], 100 * found[main], yerr=100 * found[spread].fillna(0),
             color=style.colour, marker=style.marker, linestyle=style.line, capsize=2.5,
             markerfacecolor="none" if style.line != "-" else style.colour,
             label=str(configuration),
         )  # fmt: skip
     log_rate(axes, rates)
     axes.set_ylim(*limits)
-    axes.set_ylabel("mIoU (points)")
+    axes.set_ylabel(f"{metric.title} (points)")
 
 
-def log_rate(axes: Axes, rates: Sequence[float]) -> None:
+def log_rate(
+    axes: Axes,
+    rates: Sequence[float],
+    title: str = "bits per pixel",
+    spelled: Callable[[float], str] = "{:.2g}".format,
+) -> None:
     """A logarithmic rate axis whose ticks are the measured rates, as far as they have room."""
     from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-    axes.set_xlabel("bits per pixel")
+    axes.set_xlabel(title)
     shown = sorted({rate for rate in rates if rate > 0})
     if not shown:
         return
@@ -184,7 +196,7 @@ def log_rate(axes: Axes, rates: Sequence[float]) -> None:
         if rate > ticks[-1] * room:
             ticks.append(rate)
     axes.xaxis.set_major_locator(FixedLocator(ticks))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.2g}"))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: spelled(value)))
     axes.xaxis.set_minor_locator(NullLocator())
 
 
@@ -193,11 +205,11 @@ def _families(table: pd.DataFrame) -> list[str]:
     return [str(name) for name in dict.fromkeys(found["family"])]
 
 
-def _limits(table: pd.DataFrame) -> tuple[float, float]:
+def _limits(table: pd.DataFrame, metric: Metric) -> tuple[float, float]:
     if table.empty:
         return 0.0, 100.0
-    std = table["miou std"].fillna(0)
-    low, high = 100 * (table["miou"] - std).min(), 100 * (table["miou"] + std).max()
+    mean, std = table[metric.name], table[f"{metric.name} std"].fillna(0)
+    low, high = 100 * (mean - std).min(), 100 * (mean + std).max()
     margin = max(0.08 * (high - low), 0.5)
     return float(low - margin), float(high + margin)
 

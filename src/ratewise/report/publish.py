@@ -2,13 +2,15 @@
 
 ``python -m ratewise.report.publish docs/results`` reads each ``NAME.csv`` with a ``NAME.md`` next
 to it, replaces what stands between ``<!-- table:KIND -->`` and ``<!-- /table -->``, and writes the
-figure. A ``NAME.csv`` is known by its columns:
+figures. A ``NAME.csv`` is known by its columns:
 
 - a study's ``results.csv``: tables ``configurations``, ``classes``, ``differences`` (what each step
   from one configuration to another is worth), ``rate-saved``, ``privileged``, ``hybrids``,
-  ``adversarial``, ``diagnosis``, ``diagnosis-classes``; figure ``NAME-accuracy.png``. With the
-  study's ``restoration.csv`` as ``NAME-restoration.csv``, ``adversarial`` says which restorers are,
-  and gives PSNR and MS-SSIM;
+  ``adversarial``, ``diagnosis``, ``diagnosis-classes``, ``recipes`` (the expert-training paper's
+  Table I), ``matrix`` (its Fig. 5); figure ``NAME-accuracy.png``, and where the rows have what it
+  takes ``NAME-bytes.png`` (its Fig. 4) and ``NAME-matrix.png``. Of a classification there are
+  ``configurations``, ``classes``, ``recipes`` and ``matrix``. With the study's ``restoration.csv``
+  as ``NAME-restoration.csv``, ``adversarial`` says which restorers are, and gives PSNR and MS-SSIM;
 - a bench's ``summary.csv``, with its ``bdrate.csv`` as ``NAME-bdrate.csv``: tables ``bench``,
   ``bdrate``; figure ``NAME-rates.png``. Curves that others published for the same images may stand
   in ``NAME-published.csv``: they are drawn dashed, and there is a table ``published``.
@@ -30,7 +32,7 @@ from ratewise.errors import InputError
 from ratewise.files import write_atomically
 from ratewise.report.bench_results import SUMMARY_COLUMNS, BenchResults, read_bench
 from ratewise.report.csv_rows import missing_columns, read_rows
-from ratewise.report.study_results import STUDY_COLUMNS, StudyResults, read_study
+from ratewise.report.study_results import StudyResults, missing_of_study, read_study
 
 Results: TypeAlias = StudyResults | BenchResults
 
@@ -44,7 +46,7 @@ def read_results(path: Path) -> Results:
     Raises :class:`InputError` if it is none.
     """
     rows = read_rows(path, "results")
-    no_study, no_bench = (missing_columns(rows, c) for c in (STUDY_COLUMNS, SUMMARY_COLUMNS))
+    no_study, no_bench = missing_of_study(rows), missing_columns(rows, SUMMARY_COLUMNS)
     if not no_study:
         return read_study(path, rows)
     if not no_bench:
@@ -91,11 +93,15 @@ def publish(folder: Path, *, check: bool = False) -> list[Path]:
             continue
         results, old = read_results(source), page.read_text()
         new = fill_tables(old, results.tables, str(page))
-        figure = source.with_name(f"{source.stem}-{results.figure}.png")
+        figures = {
+            source.with_name(f"{source.stem}-{name}.png"): draw
+            for name, draw in results.figures.items()
+        }
         changed += [page] if new != old else []
-        changed += [] if figure.is_file() else [figure]
+        changed += [figure for figure in figures if not figure.is_file()]
         if not check:
-            results.draw(figure)
+            for figure, draw in figures.items():
+                draw(figure)
             if new != old:
                 write_atomically(page, new)
     return changed

@@ -32,7 +32,8 @@ from ratewise.study.results import (
     results_table,
     shown_indices,
 )
-from ratewise.study.settings import CodecPair, StudySettings, pair_configuration
+from ratewise.study.settings import StudySettings
+from ratewise.study.spelling import configuration_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -93,10 +94,7 @@ def write_pictures(folder: Path, out: Path) -> list[Path]:
 
 def _summary(settings: StudySettings, plan: Plan, cache: Cache, folder: Path) -> StudySummary:
     remembered = folder / _COMMAND
-    configurations = [
-        pair_configuration(entry).name if isinstance(entry, CodecPair) else entry
-        for entry in settings.configurations
-    ]
+    configurations = [configuration_of(entry).name for entry in settings.configurations]
     training = settings.task.training
     length = f"{training.epochs} epochs" if training.epochs else f"{training.steps} steps"
     return StudySummary(
@@ -106,8 +104,7 @@ def _summary(settings: StudySettings, plan: Plan, cache: Cache, folder: Path) ->
         data=f"{settings.data.name} ({settings.train_split} and {settings.test_split}), "
         f"prepare: {settings.prepare.label}",
         task=settings.task.kind,
-        model=f"{settings.task.architecture} with {settings.task.encoder}, {length} of batches "
-        f"of {training.batch_size}",
+        model=f"{settings.task.title}, {length} of batches of {training.batch_size}",
         seeds=settings.seeds,
         classes=_classes(plan, cache),
         codecs=settings.codecs,

@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 from ratewise.report.finding import main_finding
 from ratewise.report.html import element, facts, line_key, section, table_of, wrap
+from ratewise.report.metric import MIOU, Metric, metric_of
 from ratewise.report.model import StudySummary
 from ratewise.report.naming import channels_of, spelled
 from ratewise.report.palette import configuration_styles
 from ratewise.report.plots import accuracy_panels, rate_distortion_panel
 from ratewise.report.tables import (
     ORIGINALS,
+    SETTINGS,
     class_names,
     class_table,
     configuration_table,
@@ -64,17 +66,18 @@ def header(study: StudySummary, results: pd.DataFrame) -> str:
 
 
 def configurations(study: StudySummary, results: pd.DataFrame) -> str:
-    """The configuration table: rates, bytes, mIoU and differences of every point."""
+    """The configuration table: rates, bytes, scores and differences of every point."""
     if results.empty:
         return ""
     table = with_missing(configuration_table(results), study.codecs, _asked(study, results))
-    groups = group_names(results)
-    scores = ["mIoU", "to OO", "pixel accuracy", *groups]
+    groups, metric = group_names(results), metric_of(results)
+    further = metric.columns(results)
+    scores = [metric.title, "to OO", *further.values(), *groups]
+    beside = [*further, *(f"{metric.of_group}{name}" for name in groups)]
     titles = [*scores, "train bpp", "train bytes", "test bpp", "test bytes", "seeds"]
-    rows = [_configuration_cells(row, groups) for _, row in table.iterrows()]
+    rows = [_configuration_cells(row, metric, beside) for _, row in table.iterrows()]
     note = (
-        "mIoU (mean intersection over union of the classes), pixel accuracy and the mIoU of class "
-        "groups are in points (0 to 100), as mean ± sample standard deviation over seeds. "
+        f"{metric.reading} in points (0 to 100), as mean ± sample standard deviation over seeds. "
         "“to OO” is the difference to the model trained and tested on originals with the same "
         "seed. Bytes are in per cent of the losslessly stored (PNG) originals' of the full "
         "training or test set. A number without ± comes from one seed; “-” means no result."
@@ -87,15 +90,16 @@ def configurations(study: StudySummary, results: pd.DataFrame) -> str:
 
 
 def classes(study: StudySummary, results: pd.DataFrame) -> str:
-    """The IoU of each class, coloured by its difference to OO."""
-    names = class_names(results)
+    """The score of each class, coloured by its difference to OO."""
+    names, metric = class_names(results), metric_of(results)
     if results.empty or not names:
         return ""
     table = with_missing(class_table(results), study.codecs, _asked(study, results))
-    rows = [[_heat_cell(row, f"iou:{name}") for name in names] for _, row in table.iterrows()]
+    columns = [f"{metric.of_class}{name}" for name in names]
+    rows = [[_heat_cell(row, column) for column in columns] for _, row in table.iterrows()]
     note = (
-        "IoU of each class in points, mean ± spread over seeds. Orange: below OO; blue: above OO; "
-        "full colour at 30 points. Hover over a cell for the difference."
+        f"{metric.class_title} of each class in points, mean ± spread over seeds. Orange: below "
+        "OO; blue: above OO; full colour at 30 points. Hover over a cell for the difference."
     )
     return section(
         "Which classes pay",
@@ -105,7 +109,7 @@ def classes(study: StudySummary, results: pd.DataFrame) -> str:
 
 
 def accuracy(results: pd.DataFrame) -> str:
-    """mIoU against bits per pixel, a panel per codec family and group of configurations."""
+    """The main metric against rate, a panel per codec family and group of configurations."""
     drawn = accuracy_panels(results) if not results.empty else []
     if not drawn:
         return ""
@@ -126,7 +130,7 @@ def accuracy(results: pd.DataFrame) -> str:
         "The rate is that of the test images where these are compressed, else of the training "
         "images. Error bars are one standard deviation."
     )
-    if len(drawn) > 1:
+    if len(drawn) > 1 and metric_of(results) is MIOU:
         text += " Privileged shares and further restorers have sections of their own."
     return section("Accuracy against rate", element("p", text, class_="quiet"), *parts)
 
@@ -177,7 +181,13 @@ def how_it_was_made(study: StudySummary, rates: pd.DataFrame) -> str:
 
 
 def _asked(study: StudySummary, results: pd.DataFrame) -> list[str]:
-    """The study's configurations under the names that the tables give them."""
+    """The study's configurations under the names that the tables give them.
+
+    None where these say more, such as the recipe: each recipe has configurations of its own, and
+    those that have results are known by the tables.
+    """
+    if any(results[name].nunique() > 1 for name in SETTINGS if name in results):
+        return []
     return spelled(study.configurations, results, next(iter(study.restorers), ""))
 
 
@@ -201,7 +211,7 @@ def _letters(study: StudySummary, results: pd.DataFrame) -> str:
     return element("p", intro) + wrap("dl", terms, class_="letters")
 
 
-def _configuration_cells(row: pd.Series[Any], groups: list[str]) -> list[str]:
+def _configuration_cells(row: pd.Series[Any], metric: Metric, beside: list[str]) -> list[str]:
     cells = [
         number(row["train_bpp"], 3),
         _percent(row["train_percent"]),
@@ -210,10 +220,9 @@ def _configuration_cells(row: pd.Series[Any], groups: list[str]) -> list[str]:
         number(row["seeds"], 0),
     ]
     return [
-        element("td", points(row["miou"], row["miou std"]), class_="main"),
-        _difference_cell(row, "miou"),
-        element("td", points(row["pixel_accuracy"], row["pixel_accuracy std"])),
-        *(element("td", points(row[f"miou:{g}"], row[f"miou:{g} std"])) for g in groups),
+        element("td", points(row[metric.name], row[f"{metric.name} std"]), class_="main"),
+        _difference_cell(row, metric.name),
+        *(element("td", points(row[name], row[f"{name} std"])) for name in beside),
         *(element("td", cell) for cell in cells),
     ]
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from ratewise import codecs
 from ratewise.errors import InputError
+from ratewise.report.metric import metric_of
 from ratewise.report.naming import REFERENCE, channels_of, on_originals, share
 
 if TYPE_CHECKING:
@@ -42,7 +43,8 @@ _NUMBERS = (
     "test_bpp",
     "train_psnr",
     "test_psnr",
-    "miou",
+    "test_ssim",
+    "test_bytes_per_image",
 )
 _ORDER = (
     *("OO", "CO", "OC", "CC", "RO", "OR", "RR", "AO", "OA", "AA"),
@@ -51,24 +53,28 @@ _ORDER = (
 
 
 def configuration_table(results: pd.DataFrame) -> pd.DataFrame:
-    """One row per point: rates, mIoU, pixel accuracy, PSNR and the mIoU of each class group."""
-    metrics = ["miou", "pixel_accuracy", *(f"miou:{name}" for name in group_names(results))]
-    return summarise(results, metrics)
+    """One row per point: rates, the main metric and those beside it, PSNR, and the main metric of
+    each class group."""
+    metric = metric_of(results)
+    groups = [f"{metric.of_group}{name}" for name in group_names(results)]
+    return summarise(results, [metric.name, *metric.columns(results), *groups])
 
 
 def class_table(results: pd.DataFrame) -> pd.DataFrame:
-    """One row per point, with the IoU of each class as metrics ``iou:<class>``."""
-    return summarise(results, [f"iou:{name}" for name in class_names(results)])
+    """One row per point, with the score of each class as metrics ``iou:<class>`` or
+    ``accuracy:<class>``."""
+    prefix = metric_of(results).of_class
+    return summarise(results, [f"{prefix}{name}" for name in class_names(results)])
 
 
 def class_names(results: pd.DataFrame) -> list[str]:
     """The classes that the rows score, in their order."""
-    return _suffixes(results, "iou:")
+    return _suffixes(results, metric_of(results).of_class)
 
 
 def group_names(results: pd.DataFrame) -> list[str]:
     """The class groups that the rows score, in their order."""
-    return _suffixes(results, "miou:")
+    return _suffixes(results, metric_of(results).of_group)
 
 
 def tidy(results: pd.DataFrame) -> pd.DataFrame:
@@ -87,10 +93,12 @@ def tidy(results: pd.DataFrame) -> pd.DataFrame:
     for name in _TEXT:
         values = rows[name] if name in rows else pd.Series("", index=rows.index)
         rows[name] = values.astype(object).where(values.notna(), "").astype(str)
+    metric = metric_of(rows)
+    numbers = {*_NUMBERS, *metric.scores(rows.columns)}
     for name in rows.columns:
-        if name in _NUMBERS or name == "pixel_accuracy" or name.startswith(("iou:", "miou:")):
+        if name in numbers:
             rows[name] = pd.to_numeric(rows[name], errors="coerce").astype(float)
-    for name in set(_NUMBERS) - set(rows.columns):
+    for name in {*_NUMBERS, metric.name} - set(rows.columns):
         rows[name] = float("nan")
     vary = [name for name in SETTINGS if rows[name].nunique() > 1]
     several = rows.loc[rows["restorer"] != "", "restorer"].nunique() > 1
@@ -109,21 +117,27 @@ def summarise(results: pd.DataFrame, metrics: Iterable[str]) -> pd.DataFrame:
 
     ``train_percent`` is the bytes collected for training (compressed, privileged and auxiliary) in
     per cent of those of the reference (OO), ``test_percent`` the same of the test images;
-    ``seeds`` counts the seeds with an mIoU. A metric that no row has is NaN.
+    ``seeds`` counts the seeds with a main metric. A metric that no row has is NaN.
     """
     import pandas as pd
 
     rows = tidy(results)
+    main = metric_of(results).name
     metrics = list(dict.fromkeys(metrics))
     for metric in metrics:
         if metric not in rows:
             rows[metric] = float("nan")
+    references = rows[rows["pair"] + rows["train_share"] == REFERENCE]
+    bases: dict[tuple[str, ...], pd.DataFrame] = {}
     points: list[dict[str, Any]] = []
     for _, group in rows.groupby(["configuration", *SETTINGS, "codec"], sort=False):
         first = group.iloc[0]
-        base = reference_rows(rows, first)
+        settings = tuple(str(first[name]) for name in SETTINGS)
+        if settings not in bases:
+            bases[settings] = reference_rows(references, first)
+        base = bases[settings]
         point: dict[str, Any] = {name: first[name] for name in (*_TEXT, *_DERIVED)}
-        point["seeds"] = int(group.dropna(subset=["miou"])["seed"].nunique())
+        point["seeds"] = int(group.dropna(subset=[main])["seed"].nunique())
         for name in _MEANS:
             point[name] = float(group[name].mean())
         point["train_percent"] = 100 * _ratio(_collected(group), _collected(base))
@@ -166,14 +180,18 @@ def select(rows: pd.DataFrame, configuration: str, codec: str) -> pd.DataFrame:
 def reference_rows(rows: pd.DataFrame, point: pd.Series[Any]) -> pd.DataFrame:
     """The tidy OO rows that ``point`` is compared with: all of the originals, the same settings.
 
-    Where its recipe has no OO of its own, the standard recipe's is taken.
+    Where its recipe has no OO of its own, the standard recipe's is taken, or else that of the
+    pre-trained model that other recipes begin with.
     """
     pair = rows["train_channel"] + rows["test_channel"] + rows["train_share"]
     chosen = pair == REFERENCE
     for name in SETTINGS[:-1]:
         chosen &= rows[name] == point[name]
-    same = chosen & (rows["recipe"] == point["recipe"])
-    return rows[same if same.any() else chosen & (rows["recipe"] == "standard")]
+    for recipe in (point["recipe"], "standard"):
+        same = chosen & (rows["recipe"] == recipe)
+        if same.any():
+            return rows[same]
+    return rows[chosen & (rows["recipe"] == "pretrained")]
 
 
 def with_missing(
@@ -216,10 +234,15 @@ def _family(codec: str) -> str:
 
 
 _DERIVED = ("configuration", "pair", "codec", "family")
-_MEANS = ("rate", "train_images", "train_bpp", "test_bpp", "train_psnr", "test_psnr")
+_MEANS = (
+    *("rate", "train_images", "train_bpp", "test_bpp"),
+    *("train_psnr", "test_psnr", "test_ssim", "test_bytes_per_image"),
+)
 
 
 def _suffixes(results: pd.DataFrame, prefix: str) -> list[str]:
+    if not prefix:
+        return []
     return [str(c).removeprefix(prefix) for c in results.columns if str(c).startswith(prefix)]
 
 

@@ -9,6 +9,8 @@ import math
 from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
+from ratewise.report.crossed import without_crossed
+from ratewise.report.metric import metric_of
 from ratewise.report.tables import class_names, class_table, configuration_table, group_names
 
 if TYPE_CHECKING:
@@ -37,47 +39,52 @@ def quality(value: float, digits: int) -> str:
     return "lossless" if value == math.inf else number(value, digits)
 
 
-def points(value: float, std: float = float("nan")) -> str:
+def points(value: float, std: float = float("nan"), digits: int = 1) -> str:
     """A score in points, with its spread where that is known: ``71.2 ± 0.4``."""
-    text = number(100 * value)
-    return text if text == MISSING or std != std else f"{text} ± {number(100 * std)}"
+    text = number(100 * value, digits)
+    return text if text == MISSING or std != std else f"{text} ± {number(100 * std, digits)}"
 
 
-def signed_points(value: float, std: float = float("nan")) -> str:
+def signed_points(value: float, std: float = float("nan"), digits: int = 1) -> str:
     """A difference in points with its sign: ``-12.3 ± 0.8``, ``+0.4``."""
-    text = points(value, std)
-    return f"+{text}" if value > 0 and text[:3] != "0.0" else text
+    text = points(value, std, digits)
+    return f"+{text}" if value > 0 and text.partition(" ")[0].strip("0.") else text
 
 
 def configuration_rows(results: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
-    """The configuration table as (column titles, rows of text)."""
+    """The configuration table as (column titles, rows of text); crossed cells of matrices are left
+    to these."""
+    results, metric = without_crossed(results), metric_of(results)
     table, groups = configuration_table(results), group_names(results)
-    titles = ["codec", "configuration", "train bpp", "test bpp", "mIoU", "to OO", "pixel accuracy"]
+    further = metric.columns(results)
+    main, of_groups = metric.name, [f"{metric.of_group}{name}" for name in groups]
+    titles = ["codec", "configuration", "train bpp", "test bpp", metric.title, "to OO"]
     rows = [
         [
             str(row["codec"]),
             str(row["configuration"]),
             number(row["train_bpp"], 3),
             number(row["test_bpp"], 3),
-            points(row["miou"], row["miou std"]),
-            signed_points(row["miou difference"], row["miou difference std"]),
-            points(row["pixel_accuracy"], row["pixel_accuracy std"]),
-            *(points(row[f"miou:{name}"], row[f"miou:{name} std"]) for name in groups),
+            points(row[main], row[f"{main} std"]),
+            signed_points(row[f"{main} difference"], row[f"{main} difference std"]),
+            *(points(row[name], row[f"{name} std"]) for name in (*further, *of_groups)),
             str(row["seeds"]),
         ]
         for _, row in table.iterrows()
     ]
-    return [*titles, *(f"mIoU {name}" for name in groups), "seeds"], rows
+    named = [*further.values(), *(f"{metric.title} {name}" for name in groups)]
+    return [*titles, *named, "seeds"], rows
 
 
 def class_rows(results: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
-    """The per-class IoU table as (column titles, rows of text)."""
+    """The table of each class's score as (column titles, rows of text), without crossed cells."""
+    results, prefix = without_crossed(results), metric_of(results).of_class
     table, classes = class_table(results), class_names(results)
     rows = [
         [
             str(row["codec"]),
             str(row["configuration"]),
-            *(points(row[f"iou:{name}"], row[f"iou:{name} std"]) for name in classes),
+            *(points(row[f"{prefix}{name}"], row[f"{prefix}{name} std"]) for name in classes),
         ]
         for _, row in table.iterrows()
     ]

@@ -121,6 +121,10 @@ class Originals:
         """None."""
         return None
 
+    @property
+    def labels(self) -> None:
+        """None."""
+
     def entries(self) -> list[Entry]:
         """The images of the sources in turn."""
         several = len(self.sources) > 1
@@ -130,6 +134,7 @@ class Originals:
                 key=f"{number}/{entry.key}" if several else entry.key,
                 group=f"{number}/{entry.group}" if several else entry.group,
                 mask=None,
+                label=None,
             )
             for number, source in enumerate(self.sources)
             for entry in source.entries()

@@ -1,4 +1,4 @@
-"""Restoring a store: a new store of the restored images, under the same keys, with their masks."""
+"""Restoring a store: a new store of the restored images: same keys, masks and labels."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def restore_store(
 ) -> StoreSummary:
     """Restore the images of ``source`` into a lossless store at ``destination``.
 
-    The new store has the keys, the groups and the masks of ``source``; the ``source_bytes`` of a
+    The new store has the keys, groups, masks and labels of ``source``; the ``source_bytes`` of a
     record are the bytes of the compressed file, so the rate at which the images were stored is
     still known. ``assignment[i]`` says which of ``restorers`` (weights files) restores image ``i``;
     without it the only one restores all. A run that was stopped goes on; a store made with other
@@ -124,6 +124,11 @@ class RestoredSource:
     def classes(self) -> Classes | None:
         """The store's."""
         return self.compressed.classes
+
+    @property
+    def labels(self) -> tuple[str, ...] | None:
+        """The store's."""
+        return self.compressed.labels
 
     def entries(self) -> list[Entry]:
         """The records of the compressed store, each with the size of its bitstream."""

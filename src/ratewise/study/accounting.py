@@ -49,6 +49,7 @@ def account(run: Run, plan: Plan, stores: StageStores) -> Collected:
     if images.kind == "prepare":
         whole |= {(images.fingerprint, i) for i in others}
     test_images = range(len(stores.records(run.test_store)))
+    whole |= _beside(train, chosen.indices, plan, stores)
     privileged, auxiliary = _restorers_images(run, plan, stores)
     return Collected(
         train=[
@@ -68,6 +69,19 @@ def account(run: Run, plan: Plan, stores: StageStores) -> Collected:
 
 _Originals = set[tuple[str, int]]
 """Images by the stage that prepared them and their index."""
+
+
+def _beside(train: Stage, indices: Sequence[int], plan: Plan, stores: StageStores) -> _Originals:
+    """The originals that a recipe rests on beside its training images: those that the model it
+    begins with was trained on, and those of its own images that a teacher looks at."""
+    if "start" not in train.inputs:
+        return set()
+    start = plan.stages[train.inputs["start"]]
+    chosen = chosen_images(start, lambda role: stores.records(start.inputs[role]))
+    found = {(start.inputs["images"], i) for i in chosen.indices}
+    if train.params["recipe"]["kind"] == "expert":
+        found |= {(train.inputs["originals"], i) for i in indices}
+    return found
 
 
 def _restorers_images(run: Run, plan: Plan, stores: StageStores) -> tuple[_Originals, _Originals]:

@@ -69,9 +69,17 @@ class TimingSettings(Settings):
     repeats: int = Field(3, ge=1, description="How often each is timed; the median counts.")
 
 
+class DistortionSettings(Settings):
+    """SSIM of the test images, as rows of results (``test_ssim``; table I of the expert-training
+    paper). Their PSNR is always there."""
+
+    images: int | None = Field(None, ge=1, description="At most so many test images; null: all.")
+
+
 class AnalysisSettings(Settings):
     """What is analysed beside the result rows; a part that is left out is not."""
 
+    distortion: DistortionSettings | None = None
     perception: PerceptionSettings | None = None
     features: FeaturesSettings | None = None
     information: InformationSettings | None = None
@@ -81,8 +89,8 @@ class AnalysisSettings(Settings):
     def _asks_for_something(self) -> AnalysisSettings:
         if not any(getattr(self, name) is not None for name in type(self).model_fields):
             raise ValueError(
-                "give at least one of perception, features, information and timing, such as "
-                "timing: {}"
+                "give at least one of distortion, perception, features, information and "
+                "timing, such as timing: {}"
             )
         return self
 

@@ -104,17 +104,17 @@ def open_run(folder: Path) -> tuple[StudySettings, Plan, Cache]:
 
 def _check_task(planned: PlannedStudy) -> None:
     """Settings that only the task's libraries can judge, such as an encoder's name."""
-    from ratewise.tasks.segmentation import check
+    from ratewise.tasks import task_of
 
     settings, base = planned.study.settings, planned.study.base
-    classes = planned.dataset.classes
-    if classes is None:
-        raise InputError(f"{planned.dataset.name} has no masks, which segmentation needs")
-    check(settings.task, len(classes), base=base)
+    task_of(settings.task, planned.dataset, planned.dataset.name).check(base)
     if settings.analysis is not None and settings.analysis.features is not None:
         from ratewise.tasks.inspection import check_layer
 
-        check_layer(settings.task, len(classes), settings.analysis.features.layer, base=base)
+        assert settings.task.kind == "segmentation"
+        assert planned.dataset.classes is not None
+        count, layer = len(planned.dataset.classes), settings.analysis.features.layer
+        check_layer(settings.task, count, layer, base=base)
 
 
 def _dump(settings: StudySettings) -> dict[str, object]:

@@ -20,13 +20,13 @@ class Contents:
     """Fingerprints of the files that a study rests on, by their content.
 
     ``splits`` has those of the data set's splits, ``others`` those of the other data sets that
-    restorers are trained on, ``encoder_weights`` and ``feature_weights`` (by restorer) the digests
+    restorers are trained on, ``weights`` and ``feature_weights`` (by restorer) the digests
     of the files that networks start from, if they start from one. ``indices`` (by the name of a
     perceptual index) and ``backbone`` are those of the files that analyses rest on.
     """
 
     splits: Mapping[str, str]
-    encoder_weights: str | None = None
+    weights: str | None = None
     feature_weights: Mapping[str, str] = field(default_factory=dict)
     others: Mapping[str, str] = field(default_factory=dict)
     indices: Mapping[str, str] = field(default_factory=dict)

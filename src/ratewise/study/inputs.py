@@ -54,7 +54,7 @@ def find_inputs(study: Study, folder: Path, *, quiet: bool) -> Inputs:
         _check_split(key, dataset, split)
     _check_groups(dataset, settings.train_split, privileged.groups if privileged else None)
     others = _others(study)
-    weights = _encoder_weights(study)
+    weights = _weights(study)
     features = _feature_weights(study)
     analysis = settings.analysis
     perception = perception_files(analysis.perception if analysis else None, study.base)
@@ -65,7 +65,7 @@ def find_inputs(study: Study, folder: Path, *, quiet: bool) -> Inputs:
         of_features = {name: digests.of(path) for name, path in features.items()}
         of_indices = _index_digests(perception, digests)
         backbone = digests.of(perception.backbone) if perception.backbone else None
-    _check_labelled(dataset, labelled)
+    _check_labelled(dataset, labelled, settings.task.kind)
     checked = folder / "cache" / "checked"
     for split, content in contents.items():
         _check_images(dataset, split, content, checked, quiet=quiet)
@@ -129,9 +129,10 @@ def _check_groups(dataset: Dataset, split: str, groups: list[str] | None) -> Non
         )
 
 
-def _encoder_weights(study: Study) -> Path | None:
-    named = study.settings.task.weights_file
-    return None if named is None else _existing("task.encoder_weights", study.base / named)
+def _weights(study: Study) -> Path | None:
+    task = study.settings.task
+    named = task.weights_file
+    return None if named is None else _existing(f"task.{task.weights_key}", study.base / named)
 
 
 def _feature_weights(study: Study) -> dict[str, Path]:
@@ -160,12 +161,15 @@ def _existing(key: str, path: Path) -> Path:
     return path
 
 
-def _check_labelled(dataset: Dataset, splits: Iterable[str]) -> None:
+def _check_labelled(dataset: Dataset, splits: Iterable[str], task: str) -> None:
+    """Every image must have the target that the task needs."""
+    target = {"segmentation": "mask", "classification": "label"}[task]
     for split in splits:
-        bare = next((item.key for item in dataset.items(split) if item.mask is None), None)
+        items = dataset.items(split)
+        bare = next((item.key for item in items if getattr(item, target) is None), None)
         if bare is not None:
             raise InputError(
-                f"{dataset.name}: {bare} in split {split!r} has no mask, which segmentation needs"
+                f"{dataset.name}: {bare} in split {split!r} has no {target}, which {task} needs"
             )
 
 

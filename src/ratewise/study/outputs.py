@@ -10,6 +10,9 @@ STORE = "store"
 MODEL = "model.safetensors"
 """The file of a train stage that holds its weights."""
 
+OUTPUTS = "outputs.npy"
+"""The file of a teacher stage that holds what its model predicts of each image."""
+
 RESTORER = "restorer.safetensors"
 """The file of a restorer stage that holds its weights."""
 
@@ -29,7 +32,8 @@ ANALYSIS = "analysis.json"
 it found."""
 
 IMAGES = "images.csv"
-"""The file of a perception or cross_entropy stage that has a row per image."""
+"""The file of an evaluate, perception, distortion or cross_entropy stage that has a row per
+image."""
 
 _SHOWN = 8
 
@@ -43,6 +47,10 @@ def evenly(count: int, most: int | None) -> list[int]:
     """At most so many of ``count`` images, evenly spread; all of them for None."""
     shown = count if most is None else min(count, most)
     return [index * count // shown for index in range(shown)]
+
+
+PREDICTED = "predictions.json"
+"""The file of an evaluate stage that names the classes predicted for the images that are shown."""
 
 
 def prediction_path(folder: Path, index: int) -> Path:

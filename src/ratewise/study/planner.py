@@ -4,6 +4,14 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+from ratewise.recipes.settings import (
+    ExpertSettings,
+    FromTrained,
+    PretrainedSettings,
+    RecipeSettings,
+    StandardSettings,
+    adapted,
+)
 from ratewise.study.analysis.planning import AnalysisPlanner
 from ratewise.study.channels import AUXILIARY, LOSSLESS, Channel, Configuration, percent
 from ratewise.study.graph import Contents, Graph
@@ -11,9 +19,12 @@ from ratewise.study.plan import VERSIONS, Plan, Run, Stage, library_version
 from ratewise.study.privileged import PrivilegedShare
 from ratewise.study.restoration_settings import RestorationSettings
 from ratewise.study.restoring import Restoring, on_test
-from ratewise.study.settings import CodecPair, StudySettings, pair_configuration
+from ratewise.study.settings import StudySettings
+from ratewise.study.spelling import CodecPair, configuration_of
 
 _TRAINING_LIBRARIES = ("torch", "segmentation-models-pytorch", "timm", "numpy")
+_STANDARD = StandardSettings()
+_OF_TRAINING = ("augmentation", "optimiser", "training", "holdout")
 _ORIGINAL_WEIGHT: float = RestorationSettings.model_fields["original_weight"].default
 
 
@@ -22,18 +33,20 @@ def make_plan(settings: StudySettings, contents: Contents) -> Plan:
     return _Planner(settings, contents).plan()
 
 
-def configurations(settings: StudySettings) -> list[Configuration]:
-    """Every configuration with the codecs of its two sides, each combination once.
+def configurations(
+    settings: StudySettings, recipe: RecipeSettings | None = None
+) -> list[Configuration]:
+    """Every configuration (of a recipe) with the codecs of its two sides, each combination once.
 
     An original has nothing to restore: where something is restored or mixed, the lossless point
     is left out.
     """
     found: dict[Configuration, None] = {}
-    for entry in settings.configurations:
+    for entry in settings.configurations if recipe is None else settings.used_for(recipe):
+        spelled = configuration_of(entry)
         if isinstance(entry, CodecPair):
-            found.setdefault(pair_configuration(entry))
+            found.setdefault(spelled)
             continue
-        spelled = Configuration.parse(entry)
         for codec in settings.codecs:
             if codec == LOSSLESS and (spelled.restores or spelled.train.mixes):
                 continue
@@ -60,8 +73,8 @@ class _Planner:
         self._restoring = Restoring(settings, self._graph, contents)
         # A file of weights counts by its content, not by where it lies.
         self._task = settings.task.deciding()
-        if contents.encoder_weights is not None:
-            self._task["encoder_weights"] = contents.encoder_weights
+        if contents.weights is not None:
+            self._task[settings.task.weights_key] = contents.weights
 
     def plan(self) -> Plan:
         for split in (self._settings.train_split, self._settings.test_split):
@@ -70,24 +83,27 @@ class _Planner:
             self._run(configuration, recipe, seed)
             for seed in self._settings.seeds
             for recipe in self._settings.recipes
-            for configuration in configurations(self._settings)
+            for configuration in configurations(self._settings, recipe)
         ]
         analyses = AnalysisPlanner(
             self._settings, self._graph, self._restoring, self._contents, runs
         ).plan(self._settings.resolved(spelled) for spelled in configurations(self._settings))
         return Plan(self._graph.stages, tuple(runs), analyses)
 
-    def _run(self, spelled: Configuration, recipe: str, seed: int) -> Run:
+    def _run(self, spelled: Configuration, recipe: RecipeSettings, seed: int) -> Run:
         configuration = self._settings.resolved(spelled)
         test = on_test(configuration.train, configuration.test)
         side = self._training_side(configuration.train)
         test_store = self._store(self._settings.test_split, test)
-        train = self._train(side, configuration, recipe, seed)
+        if isinstance(recipe, PretrainedSettings):
+            train = self._start(recipe, seed)
+        else:
+            train = self._train(side, configuration, recipe, seed)
         evaluate = self._graph.add(
             Stage(
                 "evaluate",
                 f"{train.title.removeprefix('train ')}, on {channel_name(test)}",
-                {"task": self._settings.task.kind},
+                {"task": self._settings.task.kind, **self._subsets},
                 {"model": train.fingerprint, "images": test_store.fingerprint},
                 VERSIONS["evaluate"],
             )
@@ -96,7 +112,7 @@ class _Planner:
             spelled.name,
             configuration.train.codec or LOSSLESS,
             configuration.test.codec or LOSSLESS,
-            recipe,
+            recipe.title,
             seed,
             side.images.fingerprint,
             test_store.fingerprint,
@@ -128,6 +144,10 @@ class _Planner:
         return _TrainingSide(store, channel_name(channel), originals if rule else None, rule)
 
     @property
+    def _subsets(self) -> dict[str, Any]:
+        return {"subsets": self._settings.subsets} if self._settings.subsets else {}
+
+    @property
     def _overlap(self) -> str:
         return self._settings.restoration.overlap if self._settings.restoration else ""
 
@@ -137,12 +157,12 @@ class _Planner:
         return restoration.original_weight if restoration else _ORIGINAL_WEIGHT
 
     def _train(
-        self, side: _TrainingSide, configuration: Configuration, recipe: str, seed: int
+        self, side: _TrainingSide, configuration: Configuration, recipe: RecipeSettings, seed: int
     ) -> Stage:
         task = self._settings.task
         params: dict[str, Any] = {
-            "task": self._task,
-            "recipe": recipe,
+            "task": self._task_of(recipe),
+            "recipe": recipe.deciding(),
             "share": str(configuration.share),
             "seed": seed,
             "libraries": {name: library_version(name) for name in _TRAINING_LIBRARIES},
@@ -160,8 +180,64 @@ class _Planner:
                 if configuration.train.letter != AUXILIARY:
                     inputs["privileged"] = restorer.inputs["originals"]
                     params["budget"]["privileged"] = restorer.params["images"]
-        title = f"train {task.kind} on {side.name}{configuration.images_name}, seed {seed}"
+        if isinstance(recipe, FromTrained):
+            inputs |= self._beside(recipe, seed)
+        how = "" if recipe.title == _STANDARD.kind else f" ({recipe.title})"
+        title = f"train {task.kind}{how} on {side.name}{configuration.images_name}, seed {seed}"
         return self._graph.add(Stage("train", title, params, inputs, VERSIONS["train"]))
+
+    def _task_of(self, recipe: RecipeSettings) -> dict[str, Any]:
+        """What decides the task as a recipe changes it."""
+        task = adapted(self._settings.task, recipe).deciding()
+        return {**self._task, **{key: task[key] for key in ("optimiser", "training")}}
+
+    def _beside(self, recipe: FromTrained, seed: int) -> dict[str, str]:
+        """What a recipe reads beside its training images: the model to begin with and, for an
+        expert, the originals and what a teacher predicts of them."""
+        start = self._start(recipe, seed)
+        if not isinstance(recipe, ExpertSettings):
+            return {"start": start.fingerprint}
+        originals = self._graph.originals(self._settings.train_split)
+        inputs = {"start": start.fingerprint, "originals": originals.fingerprint}
+        if self._settings.task.augmentation is None:  # else it depends on what chance makes of them
+            teacher = Stage(
+                "teacher",
+                f"predictions of {start.title.removeprefix('train ')} for the training originals",
+                {"libraries": {name: library_version(name) for name in _TRAINING_LIBRARIES}},
+                {"model": start.fingerprint, "images": originals.fingerprint},
+                VERSIONS["teacher"],
+            )
+            inputs["teacher"] = self._graph.add(teacher).fingerprint
+        return inputs
+
+    def _start(self, recipe: FromTrained, seed: int) -> Stage:
+        """The trained model that a recipe begins with."""
+        task = self._settings.task
+        start = recipe.start or ("weights" if task.starts_trained else "originals")
+        if start == "originals":
+            originals = Configuration.parse("OO").through(LOSSLESS)
+            standard = next(
+                (one for one in self._settings.recipes if isinstance(one, StandardSettings)),
+                _STANDARD,
+            )
+            return self._train(self._training_side(originals.train), originals, standard, seed)
+        params: dict[str, Any] = {
+            "task": {k: v for k, v in self._task.items() if k not in _OF_TRAINING},
+            "libraries": {name: library_version(name) for name in _TRAINING_LIBRARIES},
+        }
+        if not task.starts_trained:
+            params["seed"] = seed
+        images = self._graph.originals(self._settings.train_split)
+        title = f"pre-trained {task.kind} model"
+        return self._graph.add(
+            Stage(
+                "pretrained",
+                title,
+                params,
+                {"images": images.fingerprint},
+                VERSIONS["pretrained"],
+            )
+        )
 
 
 def _chosen(use: str, privileged: PrivilegedShare) -> dict[str, Any]:

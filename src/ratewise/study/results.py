@@ -22,7 +22,7 @@ from ratewise.metrics.rate import bits_per_pixel
 from ratewise.study.accounting import account
 from ratewise.study.cache import Cache
 from ratewise.study.channels import AUXILIARY, LOSSLESS, Configuration, percent
-from ratewise.study.outputs import METRICS
+from ratewise.study.outputs import ANALYSIS, METRICS
 from ratewise.study.outputs import MODEL as MODEL
 from ratewise.study.outputs import STORE as STORE
 from ratewise.study.outputs import prediction_path as prediction_path
@@ -172,7 +172,7 @@ def _row(
         "data": settings.data.name,
         "prepare": settings.prepare.label,
         "task": settings.task.kind,
-        "model": f"{settings.task.architecture} {settings.task.encoder}",
+        "model": settings.task.title,
         "recipe": run.recipe,
         "seed": run.seed,
         "train_channel": configuration.train.letter,
@@ -190,10 +190,24 @@ def _row(
         "restorer": run.restorer,
         "train_psnr": collected.train_psnr,
         "test_psnr": collected.test_psnr,
+        "test_bytes_per_image": sum(r.bytes for r in collected.test) / len(collected.test),
+        **_similarity(run, plan, cache),
         **metrics,
     }
 
 
+def _similarity(run: Run, plan: Plan, cache: Cache) -> dict[str, float]:
+    """``test_ssim``, where the study has it measured and it is."""
+    for one in plan.analyses:
+        if (one.kind, one.images) == ("distortion", run.test_store):
+            if not cache.is_complete(plan.stages[one.stage]):
+                return {"test_ssim": float("nan")}
+            return {"test_ssim": read_json(cache.folder(plan.stages[one.stage]) / ANALYSIS)["ssim"]}
+    return {}
+
+
 def _bpp(records: Sequence[Record]) -> float:
+    if not records:  # a pre-trained model's training images
+        return float("nan")
     pixels = sum(record.width * record.height for record in records)
     return bits_per_pixel(sum(record.bytes for record in records), pixels, 1)

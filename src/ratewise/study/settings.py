@@ -4,38 +4,24 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from ratewise import codecs
 from ratewise.data.datasets import DatasetSettings
 from ratewise.data.prepare import PrepareSettings
+from ratewise.recipes.settings import Recipe, RecipeSettings, StandardSettings
 from ratewise.settings_files import read_settings
 from ratewise.study.analysis_settings import AnalysisSettings
 from ratewise.study.budget_settings import BudgetSettings
-from ratewise.study.channels import (
-    AUXILIARY,
-    COMPRESSED,
-    LOSSLESS,
-    ORIGINAL,
-    RESTORED,
-    Channel,
-    Configuration,
-)
+from ratewise.study.channels import AUXILIARY, LOSSLESS, ORIGINAL, RESTORED, Configuration
 from ratewise.study.restoration_settings import RestorationSettings
-from ratewise.tasks.segmentation_settings import SegmentationSettings
+from ratewise.study.spelling import CodecPair, Entry, configuration_of, entries, said
+from ratewise.tasks.settings import TaskSettings, with_prepare
 from ratewise.validation import Settings, suggestion
 
-
-class CodecPair(Settings):
-    """A configuration whose two sides use different codecs: train on one, test on the other.
-
-    ``png`` stands for the originals.
-    """
-
-    train: str
-    test: str
+SubsetName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=40)]
 
 
 class ReportSettings(Settings):
@@ -52,12 +38,24 @@ class StudySettings(Settings):
     data: DatasetSettings
     train_split: str = "train"
     test_split: str = "val"
-    prepare: PrepareSettings = PrepareSettings()
-    task: SegmentationSettings
+    prepare: PrepareSettings = Field(
+        PrepareSettings(),
+        description="For classification by default the short side to 256, then a crop of 224x224.",
+    )
+    task: TaskSettings
+    subsets: dict[SubsetName, str] = Field(
+        {},
+        description="Test images that are scored apart, too: a name, and a pattern of their keys "
+        "such as '*/ILSVRC2012_val_*'.",
+    )
     codecs: list[str] = Field(min_length=1)
-    configurations: list[str | CodecPair] = Field(min_length=1)
+    configurations: list[str | CodecPair] = Field(
+        min_length=1,
+        description="Spelled out, or {train: CODEC, test: CODEC}; lists of codecs there, or 'all', "
+        "make every pair.",
+    )
     budgets: BudgetSettings | None = None
-    recipes: list[Literal["standard"]] = Field(["standard"], min_length=1)
+    recipes: list[Recipe] = Field([StandardSettings()], min_length=1)
     seeds: list[Annotated[int, Field(ge=0, lt=2**32)]] = Field([0], min_length=1)
     restoration: RestorationSettings | None = None
     analysis: AnalysisSettings | None = None
@@ -68,22 +66,29 @@ class StudySettings(Settings):
     def _codecs_are_known(cls, specs: list[str]) -> list[str]:
         return _unique([spec for sweep in specs for spec in codecs.expand(sweep)], "codecs")
 
-    @field_validator("configurations")
+    @model_validator(mode="before")
     @classmethod
-    def _configurations_are_known(cls, entries: list[str | CodecPair]) -> list[str | CodecPair]:
-        checked: list[str | CodecPair] = []
-        for entry in entries:
-            if isinstance(entry, str):
-                checked.append(Configuration.parse(entry).name)
-            else:
-                pair = {side: codecs.codec(getattr(entry, side)).spec for side in ("train", "test")}
-                checked.append(CodecPair(**pair))
-        return _unique(checked, "configurations")
+    def _classifiers_see_squares(cls, values: Any) -> Any:
+        return with_prepare(values)
 
-    @field_validator("seeds", "recipes")
+    @field_validator("configurations", mode="before")
+    @classmethod
+    def _configurations_are_known(cls, spelled: Any, info: ValidationInfo) -> Any:
+        return (
+            entries(spelled, info.data.get("codecs", [])) if isinstance(spelled, list) else spelled
+        )
+
+    @field_validator("seeds")
     @classmethod
     def _each_once(cls, values: list[Any]) -> list[Any]:
         return _unique(values, "the list")
+
+    @model_validator(mode="after")
+    def _recipes_fit(self) -> StudySettings:
+        _unique([recipe.title for recipe in self.recipes], "recipes (give one of them a name)")
+        for recipe in self.recipes:
+            self.used_for(recipe)
+        return self
 
     @model_validator(mode="after")
     def _restoration_is_set_up(self) -> StudySettings:
@@ -112,17 +117,43 @@ class StudySettings(Settings):
     @model_validator(mode="after")
     def _analysis_has_its_models(self) -> StudySettings:
         if self.analysis is not None:
-            used = [
-                pair_configuration(entry)
-                if isinstance(entry, CodecPair)
-                else Configuration.parse(entry)
-                for entry in self.configurations
-            ]
+            for name in ("features", "information", "timing"):
+                if self.task.kind != "segmentation" and getattr(self.analysis, name) is not None:
+                    raise ValueError(f"analysis.{name} is for segmentation, not {self.task.kind}")
+            used = [configuration_of(entry) for entry in self.configurations]
             self.analysis.check(
                 {one.train.letter for one in used if not one.images_name},
                 compresses=set(self.codecs) != {LOSSLESS},
             )
         return self
+
+    def used_for(self, recipe: RecipeSettings) -> list[Entry]:
+        """The configurations that a recipe is used for: its own, or the study's.
+
+        Of the study's, a recipe that trains on originals alone takes those that do. Raises
+        ValueError if it has none, and for one of its own that is not known or does not fit.
+        """
+        alone = recipe.originals_only
+        if recipe.configurations is None:
+            found = [
+                entry
+                for entry in self.configurations
+                if not alone or configuration_of(entry).train.letter == ORIGINAL
+            ]
+        else:
+            found = entries(recipe.configurations, self.codecs)
+        for entry in found:
+            if alone and configuration_of(entry).train.letter != ORIGINAL:
+                raise ValueError(
+                    f"recipe {recipe.title} learns from originals alone, so it cannot be used for "
+                    f"{said(entry)}"
+                )
+        if not found:
+            raise ValueError(
+                f"recipe {recipe.title} learns from originals alone, and no configuration trains "
+                "on them: give it its own, such as OC"
+            )
+        return found
 
     def resolved(self, configuration: Configuration) -> Configuration:
         """The configuration with the name of the restorer that it uses, if it uses one."""
@@ -159,15 +190,6 @@ def load_study(path: str | Path, overrides: dict[str, str] | None = None) -> Stu
     file = Path(path)
     settings = read_settings(file, StudySettings, "study file", overrides)
     return Study(settings, file.resolve().parent, file)
-
-
-def pair_configuration(pair: CodecPair) -> Configuration:
-    """The configuration that a pair of codecs means."""
-    train, test = (
-        Channel(ORIGINAL if spec == LOSSLESS else COMPRESSED, spec)
-        for spec in (pair.train, pair.test)
-    )
-    return Configuration(train, test)
 
 
 def _check_restoration(name: str, restoration: RestorationSettings | None) -> None:

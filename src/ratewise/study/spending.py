@@ -29,7 +29,10 @@ Records = Callable[[str], Sequence[Record]]
 
 
 def chosen_images(train: Stage, records: Records) -> TrainingImages:
-    """The images that a train stage uses. StageError if it has a budget that buys none."""
+    """The images that a train stage uses, a pre-trained model none. StageError if it has a budget
+    that buys none."""
+    if train.kind == "pretrained":
+        return TrainingImages([])
     originals = records("originals" if "originals" in train.inputs else "images")
     prices = _prices(train, records, originals) if "budget" in train.params else None
     chosen = training_images(train.params, frames_of(originals), prices)

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import nullcontext
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-import numpy as np
 import torch
 from torch import nn
 
@@ -23,10 +21,10 @@ from ratewise.metrics.segmentation import (
     mean_iou,
     pixel_accuracy,
 )
+from ratewise.tasks.batching import BatchedModel
 from ratewise.tasks.samples import LabelledImages
 from ratewise.tasks.segmentation import build_model
 from ratewise.tasks.segmentation_settings import SegmentationSettings
-from ratewise.training.device import resolve_device, resolve_precision
 from ratewise.training.weights import apply_weights, load_weights, save_weights
 from ratewise.validation import validate
 
@@ -57,45 +55,17 @@ class SegmentationPredictor:
         precision: Literal["auto", "fp32", "bf16"] = "fp32",
         batch_size: int = 8,
     ) -> None:
-        self._device = resolve_device(device)
-        self._bfloat16 = resolve_precision(precision, self._device) == "bf16-mixed"
-        self._model = model.to(self._device)
-        self._batch_size = batch_size
+        self._batched = BatchedModel(
+            model, device=device, precision=precision, batch_size=batch_size
+        )
 
     def predict(self, images: Sequence[Image]) -> list[Mask]:
         """The most likely class of each pixel, as a mask ``uint8 (H, W)`` for each image."""
-        return [mask for batch in self._batches(images) for mask in self._predict_batch(batch)]
-
-    def _batches(self, images: Sequence[Image]) -> Iterator[Sequence[Image]]:
-        start = 0
-        while start < len(images):
-            stop = start + 1
-            while (
-                stop < min(len(images), start + self._batch_size)
-                and images[stop].shape == images[start].shape
-            ):
-                stop += 1
-            yield images[start:stop]
-            start = stop
-
-    @torch.no_grad()
-    def _predict_batch(self, images: Sequence[Image]) -> Mask:
-        pixels = torch.from_numpy(np.stack(images)).to(self._device).permute(0, 3, 1, 2)
-        modes = {module: module.training for module in self._model.modules()}
-        precision = (
-            torch.autocast(torch.device(self._device).type, torch.bfloat16)
-            if self._bfloat16
-            else nullcontext()
-        )
-        self._model.eval()
-        try:
-            with precision:
-                logits = self._model(pixels.float() / 255)
-        finally:
-            for module, training in modes.items():
-                module.training = training
-        masks: Mask = logits.argmax(dim=1).to(torch.uint8).cpu().numpy()
-        return masks
+        return [
+            mask
+            for logits in self._batched.outputs(images)
+            for mask in logits.argmax(dim=1).to(torch.uint8).cpu().numpy()
+        ]
 
 
 @dataclass(frozen=True)

@@ -1,25 +1,30 @@
-"""Training samples from stores: decode, keep in memory what fits, pick, augment, make batches."""
+"""Training samples from stores: decode, keep in memory what fits, pick, augment, make batches.
+
+What a target is, a mask or the class of the whole image, is said by a :class:`Form`.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ratewise.errors import InputError
 from ratewise.images import Image, Mask
-from ratewise.tasks.augment import augment
-from ratewise.tasks.segmentation_settings import AugmentationSettings
 from ratewise.training.pixel_cache import PixelCache
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-_MASK = -1
-"""Stands for the masks where a channel's number is asked for."""
+Target = NDArray[Any]
+"""A mask ``uint8 (H, W)``, or the id of a class, an ``int64`` without dimensions."""
+
+_TARGET = -1
+"""Stands for the targets where a channel's number is asked for."""
 
 
 @dataclass(frozen=True)
@@ -30,8 +35,10 @@ class Sample:
     """
 
     images: tuple[Image, ...]
-    target: Mask
+    target: Target
     weight: float = 1.0
+    index: int = 0
+    """Of the image in its stores."""
 
 
 class Batch(NamedTuple):
@@ -40,13 +47,15 @@ class Batch(NamedTuple):
     images: tuple[Tensor, ...]
     """For each channel ``uint8 (N, 3, H, W)``, the pixels of one colour triple side by side."""
     targets: Tensor
-    """``uint8 (N, H, W)``: class ids, 255 = ignored."""
+    """Class ids: ``uint8 (N, H, W)`` with 255 = ignored, or ``int64 (N,)``."""
     weights: Tensor
     """``float32 (N,)``: the factors on the samples' losses."""
+    indices: Tensor
+    """``int64 (N,)``: the samples' images in their stores."""
 
 
 class LabelledImages(Protocol):
-    """What is read of a store: decoded images, masks, and a record of each."""
+    """What is read of a store: decoded images, masks or labels, and a record of each."""
 
     @property
     def records(self) -> Sequence[Any]:
@@ -63,6 +72,26 @@ class LabelledImages(Protocol):
         """The class ids of image ``index``; InputError if it has no mask."""
         ...
 
+    def label(self, index: int) -> int:
+        """The class id of the whole of image ``index``; InputError if it has none."""
+        ...
+
+
+@dataclass(frozen=True)
+class Form:
+    """What a task's targets are. Its functions can be pickled."""
+
+    target: Callable[[LabelledImages, int], Target]
+    """The target of an image of a store."""
+    augment: Callable[
+        [Sequence[Image], Target, Any, np.random.Generator], tuple[tuple[Image, ...], Target]
+    ]
+    """Aligned images and their target, changed by chance as the task's settings say."""
+    size: Callable[[Any], tuple[int, int] | None]
+    """The size that every augmented image has, None where it is that of the image."""
+    remedy: str
+    """What to set where images of different sizes are to make a batch."""
+
 
 class Pick(NamedTuple):
     """Which channels a sample brings, by the number of their store, and its weight."""
@@ -76,29 +105,33 @@ class StoreSource:
 
     ``indices`` chooses images of the stores (all by default), ``pick`` the channels of each of them
     by its index in the stores (all of them, in order, by default). Decoded pixels are kept until
-    ``cache_bytes`` are used; the rest is decoded each time. Without ``augmentation`` a sample is
-    the whole image.
+    ``cache_bytes`` are used; the rest is decoded each time. Without ``augmentation`` (settings of
+    the form's task) a sample is the whole image.
 
     Raises :class:`InputError` if the stores do not hold the same images, an index is none of
-    theirs, or images of different sizes are to be batched without a crop.
+    theirs, or images of different sizes are to be batched: those that are augmented, and all if
+    ``batched`` says so.
     """
 
     def __init__(
         self,
         stores: Sequence[LabelledImages],
-        augmentation: AugmentationSettings | None = None,
+        augmentation: Any | None = None,
         *,
+        form: Form,
+        batched: bool = False,
         indices: Sequence[int] | None = None,
         pick: Callable[[int], Pick] | None = None,
         cache_bytes: int = 2**31,
     ) -> None:
         self._stores = tuple(stores)
         self._augmentation = augmentation
+        self._form = form
         count = len(stores[0]) if stores else 0
         self._indices = tuple(range(count) if indices is None else indices)
         self._pick = pick
         self._cache = PixelCache(cache_bytes)
-        self._check()
+        self._check(batched or augmentation is not None)
 
     def __len__(self) -> int:
         return len(self._indices)
@@ -108,8 +141,8 @@ class StoreSource:
         sample = self.whole(index)
         if self._augmentation is None:
             return sample
-        images, target = augment(sample.images, sample.target, self._augmentation, rng)
-        return Sample(images, target, sample.weight)
+        images, target = self._form.augment(sample.images, sample.target, self._augmentation, rng)
+        return replace(sample, images=images, target=target)
 
     def whole(self, index: int) -> Sample:
         """Sample ``index`` as it is in the stores. Its pixels must not be written to."""
@@ -119,10 +152,12 @@ class StoreSource:
             self._cache.get((channel, which), partial(self._stores[channel].image, which))
             for channel in pick.channels
         )
-        target = self._cache.get((_MASK, which), partial(self._stores[0].mask, which))
-        return Sample(images, target, pick.weight)
+        target = self._cache.get(
+            (_TARGET, which), partial(self._form.target, self._stores[0], which)
+        )
+        return Sample(images, target, pick.weight, which)
 
-    def _check(self) -> None:
+    def _check(self, batched: bool) -> None:
         if not self._stores or not self._indices:
             raise InputError("there are no training images")
         first = self._stores[0].records
@@ -133,12 +168,12 @@ class StoreSource:
             pairs = zip(first, store.records, strict=False)
             if len(store.records) != len(first) or any(not _aligned(a, b) for a, b in pairs):
                 raise InputError("the stores of one training do not hold the same images")
-        cropped = self._augmentation is not None and self._augmentation.crop is not None
+        fixed = self._augmentation is not None and self._form.size(self._augmentation) is not None
         sizes = {(first[i].width, first[i].height) for i in self._indices}
-        if self._augmentation is not None and not cropped and len(sizes) > 1:
+        if batched and not fixed and len(sizes) > 1:
             (w, h), (w2, h2) = sorted(sizes)[:2]
             raise InputError(
-                f"the training images differ in size ({w}x{h}, {w2}x{h2}): set augmentation.crop "
+                f"the training images differ in size ({w}x{h}, {w2}x{h2}): set {self._form.remedy} "
                 "to [width, height]"
             )
 
@@ -147,7 +182,7 @@ def collate(samples: Sequence[Sample]) -> Batch:
     """A batch of samples of equal size and the same number of channels."""
     import torch
 
-    shapes = {(len(sample.images), *sample.target.shape) for sample in samples}
+    shapes = {(len(sample.images), *sample.images[0].shape[:2]) for sample in samples}
     if len(shapes) > 1:
         raise InputError(f"samples of different sizes in one batch: {sorted(shapes)}")
     # (N, H, W, 3) seen as (N, 3, H, W) is torch's channels_last, which the networks run fastest in.
@@ -157,7 +192,8 @@ def collate(samples: Sequence[Sample]) -> Batch:
     )
     targets = torch.from_numpy(np.stack([sample.target for sample in samples]))
     weights = torch.tensor([sample.weight for sample in samples], dtype=torch.float32)
-    return Batch(images, targets, weights)
+    indices = torch.tensor([sample.index for sample in samples], dtype=torch.int64)
+    return Batch(images, targets, weights, indices)
 
 
 def _aligned(first: Any, other: Any) -> bool:

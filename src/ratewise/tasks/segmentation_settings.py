@@ -123,6 +123,21 @@ class SegmentationSettings(Settings):
         return value
 
     @property
+    def title(self) -> str:
+        """What result rows call the model."""
+        return f"{self.architecture} {self.encoder}"
+
+    @property
+    def weights_key(self) -> str:
+        """The setting that names the weights."""
+        return "encoder_weights"
+
+    @property
+    def starts_trained(self) -> bool:
+        """Whether the weights are those of a whole model, which recipes can begin with: no."""
+        return False
+
+    @property
     def weights_file(self) -> str | None:
         """The file that the encoder starts from, as it is spelled in the settings, if any."""
         return None if self.encoder_weights in (None, "imagenet") else self.encoder_weights

@@ -25,7 +25,7 @@ _ALTERNATIVES = 5
 
 @dataclass(frozen=True)
 class Question:
-    """One of ``budget`` (bytes), ``percent`` (of OO's bytes) and ``accuracy`` (mIoU, 0 to 1).
+    """One of ``budget`` (bytes), ``percent`` (of OO's bytes) and ``accuracy`` (0 to 1).
 
     ``images``: how many images the user can collect, where the study has its own number; costs
     and numbers of images are scaled to it. ``margin`` (0 to 1): by so much an estimate must lie
@@ -94,7 +94,7 @@ def advise(results: pd.DataFrame, question: Question) -> Advice:
     _check(question)
     everything = cost_points(results, auxiliary=question.auxiliary)
     if not everything:
-        raise InputError("no configuration has an mIoU yet, so there is nothing to advise from")
+        raise InputError("no configuration has a result yet, so there is nothing to advise from")
     points = [point for point in everything if point.test == question.test]
     if not points:
         allowed = ", ".join(dict.fromkeys(point.test for point in everything))
@@ -136,7 +136,7 @@ def advise(results: pd.DataFrame, question: Question) -> Advice:
 
 
 def parse_accuracy(text: str) -> float:
-    """An mIoU from 0 to 1, of ``0.70``, ``70`` or ``70%``. Raises :class:`InputError`.
+    """An accuracy from 0 to 1, of ``0.70``, ``70`` or ``70%``. Raises :class:`InputError`.
 
     Under 1 it is a fraction, over 1 points; 1 itself could be either, and is refused.
     """

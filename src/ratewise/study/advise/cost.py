@@ -23,7 +23,8 @@ ORIGINALS = "originals"
 
 @dataclass(frozen=True)
 class Sample:
-    """One trained model: its number of training images, their cost in bytes, its mIoU (0 to 1)."""
+    """One trained model: its number of training images, their cost in bytes, its accuracy (0
+    to 1)."""
 
     seed: int
     images: int
@@ -70,7 +71,7 @@ class Point:
 
     @property
     def accuracy(self) -> float:
-        """mIoU, the mean over seeds."""
+        """The mean over seeds."""
         return fmean(sample.accuracy for sample in self.samples)
 
     @property
@@ -80,13 +81,19 @@ class Point:
         return stdev(values) if len(values) > 1 else float("nan")
 
 
-def cost_points(results: pd.DataFrame, *, auxiliary: bool = False) -> list[Point]:
-    """The points of result rows with an mIoU, in the order of the rows.
+_SCORES = ("miou", "top1")
+"""The columns that may hold the accuracy: of a segmentation, of a classification."""
 
-    With ``auxiliary`` the bytes of auxiliary data sets are counted too.
+
+def cost_points(results: pd.DataFrame, *, auxiliary: bool = False) -> list[Point]:
+    """The points of result rows with an accuracy (mIoU or top-1), in the order of the rows.
+
+    With ``auxiliary`` the bytes of auxiliary data sets are counted too. A model that was not
+    trained here has no cost that could be compared, and is left out.
     """
     rows: list[dict[str, Any]] = results.to_dict("records")  # type: ignore[assignment]
-    rows = [row for row in rows if row["miou"] == row["miou"]]
+    score = next((name for name in _SCORES if name in results and results[name].notna().any()), "")
+    rows = [row for row in rows if score and row[score] == row[score] and row["train_images"]]
     varying = {
         name
         for name in ("recipe", "restorer")
@@ -102,7 +109,7 @@ def cost_points(results: pd.DataFrame, *, auxiliary: bool = False) -> list[Point
             codec,
             str(group[0]["test_channel"]),
             fmean(float(row["train_bpp"]) for row in group),
-            tuple(_sample(row, auxiliary) for row in group),
+            tuple(_sample(row, score, auxiliary) for row in group),
         )
         for (curve, part, codec), group in found.items()
     ]
@@ -160,10 +167,10 @@ def _codec(row: Mapping[str, Any]) -> str:
     return " to ".join(dict.fromkeys(side for side in sides if side)) or ORIGINALS
 
 
-def _sample(row: Mapping[str, Any], auxiliary: bool) -> Sample:
+def _sample(row: Mapping[str, Any], score: str, auxiliary: bool) -> Sample:
     kinds = ("compressed", "privileged", *(("auxiliary",) if auxiliary else ()))
     cost = sum(float(row[f"bytes_{kind}"]) for kind in kinds)
-    return Sample(int(row["seed"]), int(row["train_images"]), cost, float(row["miou"]))
+    return Sample(int(row["seed"]), int(row["train_images"]), cost, float(row[score]))
 
 
 def _text(row: Mapping[str, Any], name: str) -> str:

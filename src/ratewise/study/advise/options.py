@@ -28,7 +28,7 @@ _STEPS = 500
 class Option:
     """Something to collect: ``images`` images through ``configuration`` at ``codec``.
 
-    ``cost`` in bytes, ``accuracy`` (mIoU) from 0 to 1, ``std`` that of a single model: over seeds
+    ``cost`` in bytes, ``accuracy`` from 0 to 1, ``std`` that of a single model: over seeds
     where it was ``studied``, else as the curve has it; NaN where it is not known. ``bpp`` is the
     rate of the training images; of a rate curve ``codec`` names the neighbours.
     """

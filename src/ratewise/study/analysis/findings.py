@@ -20,6 +20,7 @@ from ratewise.data.store import open_store
 from ratewise.files import read_json, write_atomically
 from ratewise.metrics.agreement import concordance, relative_deviation
 from ratewise.metrics.information import information_loss
+from ratewise.study.analysis.pooled import pooled_recipes
 from ratewise.study.cache import Cache
 from ratewise.study.channels import COMPRESSED, ORIGINAL
 from ratewise.study.image_rows import read_rows, value_of
@@ -47,6 +48,8 @@ class Findings:
     - ``channels``: the average activation of each channel, and the originals';
     - ``information``: bits per pixel: cross_entropy_oo, cross_entropy_cc, loss with its interval
       ``low`` to ``high``, and loss_uncalibrated; seeds, images, mean temperatures;
+    - ``pooled``: expert training against fine-tuning, see
+      :mod:`ratewise.study.analysis.pooled`; it has none of the columns above;
     - ``timing``: median milliseconds of encode, decode, restore, segment; images, size, machine.
 
     ``absent`` are the titles of the stages that were asked for and are not finished; ``notes`` say
@@ -59,6 +62,7 @@ class Findings:
     channels: pd.DataFrame
     information: pd.DataFrame
     timing: pd.DataFrame
+    pooled: pd.DataFrame
     absent: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
@@ -88,6 +92,7 @@ def read_findings(settings: StudySettings, plan: Plan, cache: Cache) -> Findings
         pd.DataFrame(list(reader.channels())),
         pd.DataFrame(list(reader.information())),
         pd.DataFrame([reader.timing(*found) for found in reader.finished("timing")]),
+        pd.DataFrame(list(pooled_recipes(settings, plan, cache))),
         tuple(dict.fromkeys(absent)),
         reader.notes(),
     )
@@ -197,7 +202,7 @@ class _Reader:
             "loss_uncalibrated": float(plain.sum(1).mean() / pixels.sum()),
             "temperature_oo": _mean([t for _, f in oo for t in f["temperatures"]]),
             "temperature_cc": _mean([t for _, f in cc for t in f["temperatures"]]),
-            "class_weights": self._settings.task.class_weights is not None,
+            "class_weights": getattr(self._settings.task, "class_weights", None) is not None,
         }
 
     def timing(self, one: Analysis, found: dict[str, Any]) -> dict[str, Any]:

@@ -80,6 +80,7 @@ class AnalysisPlanner:
             return ()
         sets = self._sets(configurations)
         return (
+            *(self._distortion(asked, images) for images in sets[1:] if asked.distortion),
             *(self._perception(asked, images) for images in sets if asked.perception),
             *(found for images in sets if (found := self._features(asked, images))),
             *(self._information(asked) if asked.information else ()),
@@ -102,6 +103,16 @@ class AnalysisPlanner:
         for images in found:
             once.setdefault(images.stage.fingerprint, images)
         return list(once.values())
+
+    def _distortion(self, asked: AnalysisSettings, images: _Images) -> Analysis:
+        assert asked.distortion is not None
+        return self._stage(
+            "distortion",
+            f"distortion of {images.words}",
+            {"images": asked.distortion.images, "libraries": _versions()},
+            {"images": images.stage.fingerprint, **self._beside(images)},
+            images,
+        )
 
     def _perception(self, asked: AnalysisSettings, images: _Images) -> Analysis:
         settings = asked.perception
@@ -212,7 +223,7 @@ class AnalysisPlanner:
         for run in self._runs:
             configuration = Configuration.parse(run.configuration)
             if (
-                (run.seed, run.recipe) == (wanted, self._settings.recipes[0])
+                (run.seed, run.recipe) == (wanted, self._settings.recipes[0].title)
                 and (configuration.train.letter, run.train_codec) == (letter, codec)
                 and not configuration.images_name
             ):

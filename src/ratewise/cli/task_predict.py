@@ -1,0 +1,155 @@
+"""``ratewise task predict``."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, cast
+
+import typer
+
+from ratewise.cli.store import prepare_settings
+from ratewise.cli.support import (
+    QuietOption,
+    WorkersOption,
+    count,
+    fail,
+    finite,
+    friendly_errors,
+)
+from ratewise.errors import InputError
+
+if TYPE_CHECKING:
+    from ratewise.tasks.inference import Prediction
+    from ratewise.tasks.models import TrainedModel
+
+ModelFile = Annotated[
+    Path, typer.Argument(metavar="MODEL", help="Weights of `ratewise task train`, or of a study.")
+]
+DeviceOption = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
+PrecisionOption = Annotated[str, typer.Option(help="auto, fp32 or bf16.")]
+BatchOption = Annotated[
+    int, typer.Option(min=1, help="Images of one size that go through the model together.")
+]
+
+
+def predict(
+    model: ModelFile,
+    files: Annotated[
+        list[Path],
+        typer.Argument(metavar="FILES...", help="Bitstreams and pictures; folders; stores."),
+    ],
+    masks: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Write a PNG mask of each file there.")
+    ] = None,
+    colours: Annotated[
+        bool, typer.Option("--colours", help="Masks in the classes' colours, not as class ids.")
+    ] = False,
+    resize: Annotated[str | None, typer.Option(help="Resize first, WIDTHxHEIGHT.")] = None,
+    short_side: Annotated[int | None, typer.Option(help="Resize the short side first.")] = None,
+    crop: Annotated[str | None, typer.Option(help="Then crop the centre, WIDTHxHEIGHT.")] = None,
+    codec: Annotated[
+        str | None,
+        typer.Option(
+            "--codec", "-c", metavar="SPEC", help="For streams that need it: msh:weights=FILE."
+        ),
+    ] = None,
+    batch_size: BatchOption = 32,
+    device: DeviceOption = "auto",
+    precision: PrecisionOption = "auto",
+    workers: WorkersOption = 1,
+    quiet: QuietOption = False,
+) -> None:
+    """Predict on bitstreams of any codec here and on pictures; prints JSON lines.
+
+    Each file is recognised by its content and decoded. One line per file, in
+    their order: of a classifier class, probability and top5; of a segmentation
+    model the share of pixels of each class.
+
+    Exit code 1: files that could not be predicted on have a line with an error.
+
+    Examples:
+
+      ratewise task predict model.safetensors photos-q46/ --masks masks/
+
+      ratewise task predict classifier.safetensors a.jpg b.bpg c.rwn
+        --short-side 256 --crop 224x224
+    """
+    with friendly_errors():
+        check_choices(device, precision)
+        settings = prepare_settings(resize, short_side, crop, None, None)
+
+        from ratewise.execution import Resources, progress
+        from ratewise.tasks.decoding import Decoding
+        from ratewise.tasks.inference import facts, predict_files
+        from ratewise.tasks.inputs import check_apart, find_inputs, mask_path
+        from ratewise.tasks.models import class_names, load_any
+
+        decoding = Decoding(settings, codec)
+        inputs = find_inputs(files)
+        if masks is not None:
+            check_apart(masks, files)
+        loaded = load_any(model)
+        names = class_names(loaded)
+        _check_masks(loaded, model, masks, colours)
+        found = predict_files(
+            loaded,
+            inputs,
+            decoding,
+            device=device,
+            precision=cast(Any, precision),
+            batch_size=batch_size,
+            resources=Resources(workers),
+        )
+        out = sys.stdout  # a live display would take what is printed for its own
+        failed = done = 0
+        with progress("predict", None, quiet=quiet or out.isatty()) as bar:
+            for prediction in found:
+                line = facts(prediction, names)
+                if masks is not None and prediction.mask is not None:
+                    path = mask_path(masks, prediction.input)
+                    _write_mask(path, prediction, loaded, colours)
+                    line["mask"] = str(path)
+                print(json.dumps(finite(line), ensure_ascii=False), file=out, flush=True)
+                done, failed = done + 1, failed + (prediction.error is not None)
+                bar.advance()
+        if failed:
+            fail(f"{failed} of {count(done, 'file')} could not be predicted on", code=1)
+
+
+def check_choices(device: str, precision: str) -> None:
+    """Raise :class:`InputError` for a device or a precision that there is not."""
+    for option, value, allowed in (
+        ("--device", device, ("auto", "cpu", "cuda")),
+        ("--precision", precision, ("auto", "fp32", "bf16")),
+    ):
+        if value not in allowed:
+            raise InputError(f"{option} {value!r}: must be {', '.join(allowed)}")
+
+
+def _check_masks(loaded: TrainedModel, model: Path, masks: Path | None, colours: bool) -> None:
+    from ratewise.tasks.predictor import LoadedModel
+
+    if masks is None:
+        if colours:
+            raise InputError("--colours needs --masks")
+        return
+    if not isinstance(loaded, LoadedModel):
+        raise InputError(f"--masks: {model} is a classifier, which predicts no masks")
+    try:
+        masks.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"--masks {masks}: cannot be made ({error.strerror})") from None
+
+
+def _write_mask(path: Path, prediction: Prediction, loaded: Any, colours: bool) -> None:
+    from ratewise.images import write_png
+
+    mask = prediction.mask
+    assert mask is not None
+    if colours:
+        from ratewise.report.pictures import colourise
+
+        mask = colourise(mask, loaded.classes)
+    write_png(path, mask)

@@ -1,0 +1,134 @@
+"""Accuracy against the bytes of a test image, recipes beside each other (expert-training paper,
+Fig. 4)."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ratewise.files import write_atomically
+from ratewise.report.analysis.recipes import EXPERT, FINETUNE, ordered, title_of
+from ratewise.report.metric import TOP1, Metric, metric_of
+from ratewise.report.palette import Style, family_style
+from ratewise.report.plots import log_rate
+from ratewise.report.svg import drawing, new_figure, svg
+from ratewise.report.tables import SETTINGS, configuration_table
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+
+_LINES = {EXPERT: "-", FINETUNE: "--"}
+_OTHERS = (":", "-.")
+
+
+@dataclass(frozen=True)
+class Line:
+    """A codec family under one recipe, points from few bytes to many.
+
+    ``rows`` are those of :func:`~ratewise.report.tables.configuration_table`.
+    """
+
+    name: str
+    style: Style
+    rows: pd.DataFrame
+
+
+@dataclass(frozen=True)
+class Curves:
+    """The lines of one data set, preparation, task and model; ``label`` tells it from others."""
+
+    label: str
+    lines: Sequence[Line]
+
+
+def curves(results: pd.DataFrame) -> list[Curves]:
+    """The lines of models trained and tested on one codec, for a classification or for several
+    recipes, where the rows know the bytes per test image; elsewhere the rate says the same."""
+    if results.empty or "test_bytes_per_image" not in results:
+        return []
+    metric = metric_of(results)
+    if metric is not TOP1 and results["recipe"].nunique() < 2:
+        return []
+    kept = (results["train_channel"] == "C") & (results["test_channel"] == "C")
+    kept &= results["train_codec"] == results["test_codec"]
+    table = configuration_table(results[kept]).dropna(subset=[metric.name, "test_bytes_per_image"])
+    table = table[table["train_share"] == ""]
+    apart = list(SETTINGS[:-1])
+    vary = [name for name in apart if table[name].nunique() > 1]
+    found = []
+    for _, own in table.groupby(apart, sort=False):
+        recipes = ordered(list(own["recipe"]))
+        lines = [
+            Line(
+                f"{family}, {title_of(recipe)}" if len(recipes) > 1 else str(family),
+                _style(str(family), recipe, recipes),
+                rows.sort_values("test_bytes_per_image"),
+            )
+            for family, of_family in own.groupby("family", sort=False)
+            for recipe in recipes
+            if len(rows := of_family[of_family["recipe"] == recipe])
+        ]
+        found.append(Curves(" · ".join(str(own.iloc[0][name]) for name in vary), lines))
+    return found
+
+
+def panel(drawn: Curves, metric: Metric) -> str:
+    """The plot as SVG."""
+    label = ", ".join(x for x in (f"{metric.title} against bytes per image", drawn.label) if x)
+    with drawing(label):
+        figure = new_figure(6.6, 3.9)
+        _draw(figure.subplots(), drawn, metric)
+        return svg(figure, label)
+
+
+def bytes_png(everything: Sequence[Curves], metric: Metric, path: Path) -> None:
+    """Write the plots as one PNG, one beside the other, with a legend."""
+    buffer = io.BytesIO()
+    with drawing(rule="#C9CCD1"):
+        figure = new_figure(6.6 * len(everything), 4.6)
+        cells = figure.subplots(1, len(everything), squeeze=False)[0]
+        handles: dict[str, Any] = {}
+        for axes, drawn in zip(cells, everything, strict=True):
+            _draw(axes, drawn, metric)
+            axes.set_title(drawn.label)
+            found, names = axes.get_legend_handles_labels()
+            handles.update(zip(names, found, strict=True))
+        lines, labels = list(handles.values()), list(handles)
+        figure.legend(lines, labels, loc="outside lower center", ncols=3, frameon=False)
+        figure.savefig(buffer, format="png", dpi=120, metadata={"Software": None})
+    write_atomically(path, buffer.getvalue())
+
+
+def keys(everything: Iterable[Curves]) -> dict[str, Style]:
+    """What a legend shows."""
+    return {line.name: line.style for drawn in everything for line in drawn.lines}
+
+
+def _draw(axes: Axes, drawn: Curves, metric: Metric) -> None:
+    sizes: list[float] = []
+    for line in drawn.lines:
+        rows, style = line.rows, line.style
+        sizes += [float(value) for value in rows["test_bytes_per_image"]]
+        axes.errorbar(
+            rows["test_bytes_per_image"], 100 * rows[metric.name],
+            yerr=100 * rows[f"{metric.name} std"].fillna(0), color=style.colour,
+            marker=style.marker, linestyle=style.line, capsize=2.5, label=line.name,
+            markerfacecolor=style.colour if style.line == "-" else "none",
+        )  # fmt: skip
+    log_rate(axes, sizes, "bytes per image", "{:,.0f}".format)
+    axes.set_ylabel(f"{metric.title} (points)")
+
+
+def _style(family: str, recipe: str, recipes: Sequence[str]) -> Style:
+    """The colour and marker of the family, the line of the recipe: solid for expert training, and
+    for a recipe that is alone."""
+    style = family_style(family)
+    if len(recipes) == 1:
+        return style
+    others = [name for name in recipes if name not in _LINES]
+    line = _LINES.get(recipe) or _OTHERS[others.index(recipe) % len(_OTHERS)]
+    return Style(style.colour, style.marker, line)
