@@ -155,3 +155,25 @@ def test_classifiers_see_crops_of_the_papers_size_unless_the_study_says_otherwis
 def test_what_does_not_fit_is_said_in_a_sentence(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
         _settings(CLASSIFIER, **changes)
+
+
+def test_further_seeds_repeat_a_part_of_the_study() -> None:
+    matrix = [{"train": "all", "test": "all"}]
+    plan = _plan(
+        CLASSIFIER,
+        configurations=matrix,
+        recipes=["finetune"],
+        repeats={
+            "seeds": [1, 2],
+            "codecs": ["bpg:qp=46"],
+            "configurations": ["OO", {"train": "bpg:qp=46", "test": "bpg:qp=46"}],
+        },
+    )
+    repeated = [(r.seed, r.train_codec, r.test_codec) for r in plan.runs if r.seed]
+    cells = [("png", "png"), ("bpg:qp=46", "bpg:qp=46")]
+    assert repeated == [(seed, *cell) for seed in (1, 2) for cell in cells]
+    assert len(plan.runs) == 9 + len(repeated)
+    with pytest.raises(InputError, match="jpeg:quality=9 is none of the study's"):
+        _settings(CLASSIFIER, repeats={"seeds": [1], "codecs": ["jpeg:quality=9"]})
+    with pytest.raises(InputError, match="0 stands twice in seeds and repeats"):
+        _settings(CLASSIFIER, repeats={"seeds": [0]})

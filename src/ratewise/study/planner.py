@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from ratewise.recipes.settings import (
@@ -20,7 +21,7 @@ from ratewise.study.privileged import PrivilegedShare
 from ratewise.study.restoration_settings import RestorationSettings
 from ratewise.study.restoring import Restoring, on_test
 from ratewise.study.settings import StudySettings
-from ratewise.study.spelling import CodecPair, configuration_of
+from ratewise.study.spelling import CodecPair, Entry, configuration_of, entries
 
 _TRAINING_LIBRARIES = ("torch", "segmentation-models-pytorch", "timm", "numpy")
 _STANDARD = StandardSettings()
@@ -41,19 +42,23 @@ def configurations(
     An original has nothing to restore: where something is restored or mixed, the lossless point
     is left out.
     """
-    found: dict[Configuration, None] = {}
-    for entry in settings.configurations if recipe is None else settings.used_for(recipe):
-        spelled = configuration_of(entry)
-        if isinstance(entry, CodecPair):
-            found.setdefault(spelled)
-            continue
-        for codec in settings.codecs:
-            if codec == LOSSLESS and (spelled.restores or spelled.train.mixes):
-                continue
-            found.setdefault(spelled.through(codec))
+    spelled = settings.configurations if recipe is None else settings.used_for(recipe)
+    found = dict.fromkeys(_through(spelled, settings.codecs))
     for budgeted in settings.budgets.expand(settings.codecs) if settings.budgets else ():
         found.setdefault(budgeted)
     return list(found)
+
+
+def _through(spelled: Iterable[Entry], codecs: Sequence[str]) -> Iterator[Configuration]:
+    """Configurations with the codecs of their sides; a pair has its own."""
+    for entry in spelled:
+        configuration = configuration_of(entry)
+        if isinstance(entry, CodecPair):
+            yield configuration
+            continue
+        for codec in codecs:
+            if codec != LOSSLESS or not (configuration.restores or configuration.train.mixes):
+                yield configuration.through(codec)
 
 
 class _TrainingSide(NamedTuple):
@@ -85,10 +90,28 @@ class _Planner:
             for recipe in self._settings.recipes
             for configuration in configurations(self._settings, recipe)
         ]
+        runs += self._repeats()
         analyses = AnalysisPlanner(
             self._settings, self._graph, self._restoring, self._contents, runs
         ).plan(self._settings.resolved(spelled) for spelled in configurations(self._settings))
         return Plan(self._graph.stages, tuple(runs), analyses)
+
+    def _repeats(self) -> Iterator[Run]:
+        """The runs of further seeds."""
+        repeats = self._settings.repeats
+        if repeats is None:
+            return
+        known = {LOSSLESS, *(repeats.codecs or self._settings.codecs)}
+        names = (
+            entries(repeats.configurations, self._settings.codecs) if repeats.configurations else []
+        )
+        wanted = set(_through(names, self._settings.codecs))
+        for seed in repeats.seeds:
+            for recipe in self._settings.recipes:
+                for configuration in configurations(self._settings, recipe):
+                    sides = {configuration.train.codec, configuration.test.codec} - {None}
+                    if sides <= known and (not wanted or configuration in wanted):
+                        yield self._run(configuration, recipe, seed)
 
     def _run(self, spelled: Configuration, recipe: RecipeSettings, seed: int) -> Run:
         configuration = self._settings.resolved(spelled)

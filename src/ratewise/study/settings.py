@@ -30,6 +30,23 @@ class ReportSettings(Settings):
     strips: int = Field(4, ge=0, le=8, description="Picture strips in the report.")
 
 
+class RepeatSettings(Settings):
+    """Further seeds for some of a study's operating points, where all of it would take too long."""
+
+    seeds: list[Annotated[int, Field(ge=0, lt=2**32)]] = Field(min_length=1)
+    codecs: list[str] | None = Field(
+        None, min_length=1, description="Of the study's; null: all. Originals are repeated, too."
+    )
+    configurations: list[str | dict[str, Any]] | None = Field(
+        None, min_length=1, description="Of what each recipe is used for; null: all of that."
+    )
+
+    @field_validator("codecs")
+    @classmethod
+    def _codecs_are_known(cls, specs: list[str] | None) -> list[str] | None:
+        return None if specs is None else expanded(specs)
+
+
 class StudySettings(Settings):
     """A study: codecs x configurations x recipes x seeds over one data set and one task."""
 
@@ -57,6 +74,9 @@ class StudySettings(Settings):
     budgets: BudgetSettings | None = None
     recipes: list[Recipe] = Field([StandardSettings()], min_length=1)
     seeds: list[Annotated[int, Field(ge=0, lt=2**32)]] = Field([0], min_length=1)
+    repeats: RepeatSettings | None = Field(
+        None, description="Further seeds for a part of the study; null: none."
+    )
     restoration: RestorationSettings | None = None
     analysis: AnalysisSettings | None = None
     report: ReportSettings = ReportSettings()
@@ -64,7 +84,7 @@ class StudySettings(Settings):
     @field_validator("codecs")
     @classmethod
     def _codecs_are_known(cls, specs: list[str]) -> list[str]:
-        return _unique([spec for sweep in specs for spec in codecs.expand(sweep)], "codecs")
+        return expanded(specs)
 
     @model_validator(mode="before")
     @classmethod
@@ -82,6 +102,20 @@ class StudySettings(Settings):
     @classmethod
     def _each_once(cls, values: list[Any]) -> list[Any]:
         return _unique(values, "the list")
+
+    @model_validator(mode="after")
+    def _repeats_are_of_the_study(self) -> StudySettings:
+        repeats = self.repeats
+        if repeats is None:
+            return self
+        _unique([*self.seeds, *repeats.seeds], "seeds and repeats.seeds")
+        entries(repeats.configurations or [], self.codecs)
+        for spec in repeats.codecs or ():
+            if spec not in self.codecs:
+                raise ValueError(
+                    f"repeats.codecs: {spec} is none of the study's ({', '.join(self.codecs)})"
+                )
+        return self
 
     @model_validator(mode="after")
     def _recipes_fit(self) -> StudySettings:
@@ -212,6 +246,11 @@ def _check_restoration(name: str, restoration: RestorationSettings | None) -> No
         )
     if configuration.auxiliary and restoration.auxiliary is None:
         raise ValueError(f"{name} needs restoration.auxiliary, the data set to train on")
+
+
+def expanded(sweeps: list[str]) -> list[str]:
+    """The codecs that specs and sweeps mean; ValueError for one that stands twice."""
+    return _unique([spec for sweep in sweeps for spec in codecs.expand(sweep)], "codecs")
 
 
 def _unique(values: list[Any], what: str) -> list[Any]:
