@@ -122,9 +122,15 @@ def test_an_empty_class_is_named(root: Path) -> None:
         check_splits(dataset, ["val"])
 
 
-def test_a_split_without_class_folders_is_named(root: Path) -> None:
+def test_a_split_without_class_folders_is_named_and_other_such_folders_are_no_splits(
+    root: Path,
+) -> None:
     _image(root / "test/1.png")
-    with pytest.raises(InputError, match=r"test: has no class folders \(images lie in test/CLASS"):
+    assert _open(root).splits == ("train", "val")
+    for folder in (root / "val").iterdir():
+        folder.rename(root / folder.name)
+    _image(root / "val/1.png")
+    with pytest.raises(InputError, match=r"val: has no class folders \(images lie in val/CLASS"):
         _open(root)
 
 

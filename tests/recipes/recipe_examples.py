@@ -74,6 +74,7 @@ class _Settings:
     augmentation: Any = None
     holdout: float = 0.0
     cache_mebibytes: int = 1
+    network: str = "mnasnet_100"
 
 
 def _label(store: Any, index: int) -> np.ndarray:
@@ -95,7 +96,6 @@ _FORM = Form(_label, _same, _no_size, "a size")
 @dataclass(frozen=True)
 class GreyTask:
     settings: Any = _SETTINGS
-    network: str = "mnasnet_100"
     form: Form = _FORM
 
     @property

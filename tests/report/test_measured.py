@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -15,10 +16,11 @@ from ratewise.report.measured import features, information, perception, timing
 from ratewise.report.measured.plots import density_panels, plane_panels
 from ratewise.report.measured.sections import measured
 from ratewise.report.measured.sets import named, set_styles
-from ratewise.study.analysis.findings import Findings
+from ratewise.report.study_results import read_study
+from ratewise.study.analysis.findings import Findings, write_findings
 
 _FOUND = findings()
-_EMPTY = Findings(*[pd.DataFrame()] * 6)
+_EMPTY = Findings(*[pd.DataFrame()] * 7)
 
 
 def _row(html: str, codec: str, name: str) -> list[str]:
@@ -145,3 +147,22 @@ def test_ids_of_the_drawings_do_not_collide_and_names_are_escaped() -> None:
 def test_stages_without_a_result_are_named() -> None:
     html = "".join(measured(replace(_FOUND, absent=("features of originals",))))
     assert "Asked for, but not there: features of originals." in html
+
+
+def test_documents_have_the_tables_of_a_run(tmp_path: Path) -> None:
+    """As ``analysis/NAME.csv`` copied beside a page's ``results.csv``."""
+    page = tmp_path / "study.csv"
+    write_findings(_FOUND, tmp_path)
+    for table in (tmp_path / "analysis").iterdir():
+        table.rename(tmp_path / f"study-{table.name}")
+    rows = pd.DataFrame([{"train_channel": "O", "test_channel": "O", "seed": 0, "miou": 0.5}])
+    tables = read_study(page, rows).tables
+    html = measured(_FOUND)
+    for name, made in (("perception", "HOSA"), ("timing", "times segment")):
+        text = tables[name]()
+        assert made in text
+        cells = [cell for line in text.splitlines() if "|" in line for cell in line.split(" | ")]
+        shown = "".join(html)
+        assert all(c.strip("| ") in shown for c in cells[:40] if c.strip("| :-"))
+    for name in ("features", "information"):
+        assert tables[name]().count("|") > 10

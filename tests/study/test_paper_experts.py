@@ -86,7 +86,7 @@ def test_the_files_say_what_the_paper_says(
         tested = {configuration.test.codec for configuration in configurations(settings, recipe)}
         assert len(tested) == 10
     experts = [recipe for recipe in settings.recipes if isinstance(recipe, ExpertSettings)]
-    assert {one.effective_weight(settings.task.title) for one in experts} == {weight}
+    assert {one.effective_weight(settings.task.network) for one in experts} == {weight}
     assert {adapted(settings.task, one).optimiser.lr for one in experts} == rates
 
 

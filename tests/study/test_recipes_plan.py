@@ -177,3 +177,58 @@ def test_further_seeds_repeat_a_part_of_the_study() -> None:
         _settings(CLASSIFIER, repeats={"seeds": [1], "codecs": ["jpeg:quality=9"]})
     with pytest.raises(InputError, match="0 stands twice in seeds and repeats"):
         _settings(CLASSIFIER, repeats={"seeds": [0]})
+
+
+def test_what_decides_an_expert_is_the_weight_that_is_used() -> None:
+    """However it is spelled, and so that a change of the defaults is a change of the stage."""
+    spelled = ["expert", {"kind": "expert", "name": "same", "weight": 3.2, "start": "weights"}]
+    plan = _plan(CLASSIFIER, configurations=["CC"], recipes=spelled)
+    assert _run(plan, "CC", "expert").train == _run(plan, "CC", "same").train
+    other = _plan(CLASSIFIER, configurations=["CC"], recipes=[{"kind": "expert", "weight": 1}])
+    assert _run(other, "CC", "expert").train != _run(plan, "CC", "expert").train
+
+
+def test_an_expert_of_weight_0_is_the_fine_tuned_model_and_has_no_teacher() -> None:
+    recipes = ["finetune", {"kind": "expert", "weight": 0}]
+    plan = _plan(CLASSIFIER, configurations=["CC"], recipes=recipes)
+    assert _run(plan, "CC", "expert").train == _run(plan, "CC", "finetune").train
+    assert not _of(plan, "teacher")
+
+
+def test_precision_decides_what_an_untrained_model_is_worth_and_what_a_teacher_says() -> None:
+    plans = []
+    for precision in ("fp32", "bf16"):
+        training = {"epochs": 1, "batch_size": 2, "precision": precision}
+        task = CLASSIFIER["task"] | {"training": training}
+        plans.append(_plan(CLASSIFIER, task=task, recipes=["pretrained", "expert"]))
+    one, other = plans
+    assert _of(one, "pretrained")[0].fingerprint == _of(other, "pretrained")[0].fingerprint
+    assert _of(one, "teacher")[0].fingerprint != _of(other, "teacher")[0].fingerprint
+    evaluated = [_run_of_seed(plan, "OO", "pretrained", 0).evaluate for plan in plans]
+    assert evaluated[0] != evaluated[1]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"recipes": ["finetune"], "budgets": {"bytes": ["500kB"]}},
+            "budgets are for the standard recipe",
+        ),
+        (
+            {
+                "task": CLASSIFIER["task"] | {"weights": None},
+                "recipes": [{"kind": "finetune", "start": "weights"}],
+            },
+            "start = weights needs task.weights of a whole model",
+        ),
+    ],
+)
+def test_recipes_and_what_they_rest_on_must_fit(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        _settings(CLASSIFIER, **changes)
+
+
+def test_repeats_of_nothing_are_refused() -> None:
+    with pytest.raises(InputError, match="no recipe is used for any of these"):
+        _plan(CLASSIFIER, repeats={"seeds": [1], "configurations": ["OC"]})

@@ -27,6 +27,7 @@ from ratewise.files import fingerprint
 
 TRAIN = "train"
 _FIRST = (TRAIN, "val", "test")
+_NEEDED = (TRAIN, "val")
 
 
 @dataclass(frozen=True)
@@ -63,8 +64,10 @@ class ImageFolder(OnDisk):
 def open_image_folder(root: Path) -> ImageFolder:
     """The data set in ``root``.
 
-    Raises :class:`InputError` that names the folder: where there is no split ``train``, a split has
-    no class folders or others than ``train``, or images lie beside them. No image is looked at.
+    Other folders than train and val that hold no class folders are no splits: unlabelled images,
+    for example. Raises :class:`InputError` that names the folder: where there is no split
+    ``train``, a split has no class folders or others than ``train``, or images lie beside them. No
+    image is looked at.
     """
     found = subfolders(root)
     if TRAIN not in found:
@@ -72,7 +75,8 @@ def open_image_folder(root: Path) -> ImageFolder:
             f"{root / TRAIN}: no such folder (an image_folder has train/CLASS/** and, for other "
             "splits, such as val/CLASS/**, the same)"
         )
-    splits = sorted(found, key=lambda split: (split not in _FIRST, _order(split), split))
+    named = [split for split in found if split in _NEEDED or subfolders(root / split)]
+    splits = sorted(named, key=lambda split: (split not in _FIRST, _order(split), split))
     classes = class_folders(root / TRAIN)
     for split in splits:
         check_same_classes(root, split, classes)

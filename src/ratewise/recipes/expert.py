@@ -64,7 +64,7 @@ def build(ingredients: Ingredients) -> Assembly:
     """
     settings, task = ingredients.settings, ingredients.task
     assert isinstance(settings, ExpertSettings)
-    weight = settings.effective_weight(task.network)
+    weight = settings.effective_weight(task.settings.network)
     clean = len(ingredients.stores) - 1
     known = weight == 0 or ingredients.teacher is not None
     pick = _With(ingredients.pick, tuple(range(clean)), () if known else (clean,))

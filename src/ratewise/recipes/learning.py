@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from torch import Tensor, nn
@@ -11,7 +12,7 @@ from torch import Tensor, nn
 from ratewise.recipes.assembly import Ingredients
 from ratewise.recipes.holdout import check_selection, split_indices
 from ratewise.tasks import task as tasks
-from ratewise.tasks.samples import Batch, StoreSource
+from ratewise.tasks.samples import Batch, Pick, StoreSource
 from ratewise.training.loop import module_device
 from ratewise.training.objective import Loss, Objective, Selection, Trainable
 
@@ -55,7 +56,11 @@ class Learner:
         held_out = None
         if held:
             held_out = StoreSource(
-                ingredients.stores, form=task.form, indices=held, pick=ingredients.pick
+                ingredients.stores,
+                form=task.form,
+                indices=held,
+                pick=partial(_first, ingredients),
+                cache_bytes=settings.cache_mebibytes * 2**20,
             )
         model = task.initial_model(ingredients.seed, ingredients.base)
         if ingredients.start is not None:  # parts that the settings freeze stay frozen
@@ -93,6 +98,12 @@ class Learning(Objective):
     def selection(self) -> Selection | None:
         """The task's; None (the last weights) without images held out."""
         return None if self.learner.held_out is None else self.learner.task.selection
+
+
+def _first(ingredients: Ingredients, index: int) -> Pick:
+    """What a model is tested on: the first channel that an image is trained on by."""
+    pick = Pick((0,)) if ingredients.pick is None else ingredients.pick(index)
+    return Pick(pick.channels[:1], pick.weight)
 
 
 def pixels(batch: Batch, channel: int) -> Tensor:

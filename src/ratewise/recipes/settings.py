@@ -44,9 +44,10 @@ class RecipeSettings(Settings):
         """Whether it learns from originals, whatever the model is tested on."""
         return False
 
-    def deciding(self) -> Any:
-        """What decides the weights beside the task's settings (JSON-able)."""
-        hidden = {"name", "configurations", "optimiser", "epochs"}
+    def deciding(self, network: str) -> Any:
+        """What decides the weights of a network called so, beside the task's settings and the
+        model that training begins with (JSON-able)."""
+        hidden = {"name", "configurations", "optimiser", "epochs", "start"}
         return self.model_dump(mode="json", exclude=hidden)
 
 
@@ -55,7 +56,7 @@ class StandardSettings(RecipeSettings):
 
     kind: Literal["standard"] = "standard"
 
-    def deciding(self) -> Any:
+    def deciding(self, network: str) -> Any:
         """Its kind: there is nothing else."""
         return self.kind
 
@@ -121,6 +122,11 @@ class ExpertSettings(FromTrained):
         "public code sums over the batch, so what was used is alpha times the batch size: 3.2 for "
         "MnasNet, 3.84 for ResNet50. null: these, and 3.2 for other networks.",
     )
+
+    def deciding(self, network: str) -> Any:
+        """Its kind and the weight that is used; with weight 0 it is fine-tuning."""
+        weight = self.effective_weight(network)
+        return {"kind": self.kind, "weight": weight} if weight else {"kind": "finetune"}
 
     def effective_weight(self, network: str) -> float:
         """The weight on the mean KL for a network called so."""

@@ -10,7 +10,9 @@ figures. A ``NAME.csv`` is known by its columns:
   Table I), ``matrix`` (its Fig. 5); figure ``NAME-accuracy.png``, and where the rows have what it
   takes ``NAME-bytes.png`` (its Fig. 4) and ``NAME-matrix.png``. Of a classification there are
   ``configurations``, ``classes``, ``recipes`` and ``matrix``. With the study's ``restoration.csv``
-  as ``NAME-restoration.csv``, ``adversarial`` says which restorers are, and gives PSNR and MS-SSIM;
+  as ``NAME-restoration.csv``, ``adversarial`` says which restorers are, and gives PSNR and MS-SSIM.
+  Tables ``perception``, ``features``, ``information``, ``timing`` and ``pooled`` come from the CSV
+  files of its folder ``analysis``, as ``NAME-perception.csv`` and so on;
 - a bench's ``summary.csv``, with its ``bdrate.csv`` as ``NAME-bdrate.csv``: tables ``bench``,
   ``bdrate``; figure ``NAME-rates.png``. Curves that others published for the same images may stand
   in ``NAME-published.csv``: they are drawn dashed, and there is a table ``published``.

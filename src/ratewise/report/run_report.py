@@ -105,7 +105,7 @@ def _summary(settings: StudySettings, plan: Plan, cache: Cache, folder: Path) ->
         f"prepare: {settings.prepare.label}",
         task=settings.task.kind,
         model=f"{settings.task.title}, {length} of batches of {training.batch_size}",
-        seeds=settings.seeds,
+        seeds=[*settings.seeds, *(settings.repeats.seeds if settings.repeats else [])],
         classes=_classes(plan, cache),
         codecs=settings.codecs,
         environment=_environment(),

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ratewise.report.analysis.changes import change_table, changes
 from ratewise.report.analysis.class_changes import class_change_table, class_changes
@@ -15,12 +16,19 @@ from ratewise.report.analysis.hybrids import hybrid_table, hybrids
 from ratewise.report.analysis.matrix import Matrices, matrices
 from ratewise.report.analysis.privileged import comparisons, privileged_table
 from ratewise.report.analysis.rate_saved import rates_saved, saved_table
-from ratewise.report.analysis.recipes import compare, gain_sentence, recipe_table
+from ratewise.report.analysis.recipes import (
+    compare,
+    gain_sentence,
+    pooled_sentences,
+    recipe_table,
+)
 from ratewise.report.analysis.restorers import QUALITY_COLUMNS, methods, restorer_table
 from ratewise.report.bytes_plot import bytes_png, curves
 from ratewise.report.crossed import without_crossed
 from ratewise.report.csv_rows import missing_columns, read_rows
 from ratewise.report.heat_maps import matrix_png
+from ratewise.report.measured import features, information, perception, timing
+from ratewise.report.measured.sets import named
 from ratewise.report.metric import METRICS, MIOU, metric_of
 from ratewise.report.plots import accuracy_png
 from ratewise.report.text import class_rows, configuration_rows, markdown
@@ -45,6 +53,8 @@ class StudyResults:
 
     rows: pd.DataFrame
     quality: pd.DataFrame
+    findings: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+    """Tables of its folder ``analysis``, by name."""
 
     @property
     def tables(self) -> Mapping[str, Callable[[], str]]:
@@ -55,6 +65,8 @@ class StudyResults:
             "recipes": lambda: _recipes(self.rows),
             "matrix": lambda: _matrices(matrices(self.rows)),
         }
+        for name, table in self.findings.items():
+            made[name] = partial(_FINDINGS[name], table)
         if metric_of(self.rows) is not MIOU:
             return made
         found = contexts(self.rows, dict.fromkeys(self.quality.get("restorer", [])))
@@ -89,11 +101,62 @@ def read_study(path: Path, rows: pd.DataFrame) -> StudyResults:
     """
     import pandas as pd
 
+    findings = {
+        name: _with_texts(read_rows(beside, f"what analysis/{name}.csv holds"))
+        for name in _FINDINGS
+        if (beside := path.with_name(f"{path.stem}-{name}.csv")).is_file()
+    }
     beside = path.with_name(f"{path.stem}-restoration.csv")
     if not beside.is_file():
-        return StudyResults(rows, pd.DataFrame())
+        return StudyResults(rows, pd.DataFrame(), findings)
     quality = read_rows(beside, "what restoration did to images", QUALITY_COLUMNS)
-    return StudyResults(rows, quality)
+    return StudyResults(rows, quality, findings)
+
+
+def _with_texts(table: pd.DataFrame) -> pd.DataFrame:
+    """Texts that are empty in the file as empty texts."""
+    texts = table.select_dtypes("object").columns
+    empty = [name for name in _TEXTS if name in table and name not in texts]
+    return table.fillna(dict.fromkeys([*texts, *empty], "")).astype(dict.fromkeys(empty, object))
+
+
+_TEXTS = ("restorer", "subset")
+"""Columns of texts that may all be empty."""
+
+
+def _perception(table: pd.DataFrame) -> str:
+    own = named(table)
+    return f"{perception.sentence(own)}\n\n{perception.perception_table(own).markdown()}"
+
+
+def _features(table: pd.DataFrame) -> str:
+    own = named(table)
+    return f"{features.sentence(own)}\n\n{features.features_table(own).markdown()}"
+
+
+def _information(table: pd.DataFrame) -> str:
+    own: list[dict[Any, Any]] = table.to_dict("records")
+    shown = information.information_table(table)
+    return f"{information.sentence(own)}\n\n{shown.markdown()}"
+
+
+def _timing(table: pd.DataFrame) -> str:
+    own = named(table)
+    return f"{timing.sentence(own)}\n\n{timing.timing_table(own).markdown()}"
+
+
+def _pooled(table: pd.DataFrame) -> str:
+    return "\n".join(f"- {text}" for text in pooled_sentences(table))
+
+
+_FINDINGS: Mapping[str, Callable[[pd.DataFrame], str]] = {
+    "perception": _perception,
+    "features": _features,
+    "information": _information,
+    "timing": _timing,
+    "pooled": _pooled,
+}
+"""What makes the Markdown of each table of findings that documents can have."""
 
 
 def _restorers(found: Sequence[Context]) -> Sequence[str]:

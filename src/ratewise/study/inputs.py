@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 from ratewise.data.dataset import Dataset, check_splits
@@ -66,6 +67,8 @@ def find_inputs(study: Study, folder: Path, *, quiet: bool) -> Inputs:
         of_indices = _index_digests(perception, digests)
         backbone = digests.of(perception.backbone) if perception.backbone else None
     _check_labelled(dataset, labelled, settings.task.kind)
+    if settings.prepare.tile is None:  # tiles have names of their own
+        _check_subsets(dataset, settings.test_split, settings.subsets)
     checked = folder / "cache" / "checked"
     for split, content in contents.items():
         _check_images(dataset, split, content, checked, quiet=quiet)
@@ -170,6 +173,17 @@ def _check_labelled(dataset: Dataset, splits: Iterable[str], task: str) -> None:
         if bare is not None:
             raise InputError(
                 f"{dataset.name}: {bare} in split {split!r} has no {target}, which {task} needs"
+            )
+
+
+def _check_subsets(dataset: Dataset, split: str, subsets: Mapping[str, str]) -> None:
+    """Each must have a test image."""
+    keys = [item.key for item in dataset.items(split)]
+    for name, pattern in subsets.items():
+        if not any(fnmatchcase(key, pattern) for key in keys):
+            raise InputError(
+                f"subsets.{name} = {pattern!r}: no image of split {split!r} has such a key "
+                f"(one has {keys[0]!r})"
             )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
+from ratewise.errors import InputError
 from ratewise.recipes.settings import (
     ExpertSettings,
     FromTrained,
@@ -106,12 +107,18 @@ class _Planner:
             entries(repeats.configurations, self._settings.codecs) if repeats.configurations else []
         )
         wanted = set(_through(names, self._settings.codecs))
+        chosen = [
+            (recipe, configuration)
+            for recipe in self._settings.recipes
+            for configuration in configurations(self._settings, recipe)
+            if {configuration.train.codec, configuration.test.codec} - {None} <= known
+            and (not wanted or configuration in wanted)
+        ]
+        if not chosen:
+            raise InputError("repeats: no recipe is used for any of these configurations")
         for seed in repeats.seeds:
-            for recipe in self._settings.recipes:
-                for configuration in configurations(self._settings, recipe):
-                    sides = {configuration.train.codec, configuration.test.codec} - {None}
-                    if sides <= known and (not wanted or configuration in wanted):
-                        yield self._run(configuration, recipe, seed)
+            for recipe, configuration in chosen:
+                yield self._run(configuration, recipe, seed)
 
     def _run(self, spelled: Configuration, recipe: RecipeSettings, seed: int) -> Run:
         configuration = self._settings.resolved(spelled)
@@ -126,7 +133,7 @@ class _Planner:
             Stage(
                 "evaluate",
                 f"{train.title.removeprefix('train ')}, on {channel_name(test)}",
-                {"task": self._settings.task.kind, **self._subsets},
+                {"task": self._settings.task.kind, **self._subsets, **self._precision(train)},
                 {"model": train.fingerprint, "images": test_store.fingerprint},
                 VERSIONS["evaluate"],
             )
@@ -166,6 +173,11 @@ class _Planner:
             rule = _chosen("outside", privileged)
         return _TrainingSide(store, channel_name(channel), originals if rule else None, rule)
 
+    def _precision(self, model: Stage) -> dict[str, Any]:
+        """In what an untrained model computes; of a trained one its own stage says it."""
+        precision = self._settings.task.training.precision
+        return {"precision": precision} if model.kind == "pretrained" else {}
+
     @property
     def _subsets(self) -> dict[str, Any]:
         return {"subsets": self._settings.subsets} if self._settings.subsets else {}
@@ -185,7 +197,7 @@ class _Planner:
         task = self._settings.task
         params: dict[str, Any] = {
             "task": self._task_of(recipe),
-            "recipe": recipe.deciding(),
+            "recipe": recipe.deciding(task.network),
             "share": str(configuration.share),
             "seed": seed,
             "libraries": {name: library_version(name) for name in _TRAINING_LIBRARIES},
@@ -218,7 +230,8 @@ class _Planner:
         """What a recipe reads beside its training images: the model to begin with and, for an
         expert, the originals and what a teacher predicts of them."""
         start = self._start(recipe, seed)
-        if not isinstance(recipe, ExpertSettings):
+        network = self._settings.task.network
+        if not isinstance(recipe, ExpertSettings) or not recipe.effective_weight(network):
             return {"start": start.fingerprint}
         originals = self._graph.originals(self._settings.train_split)
         inputs = {"start": start.fingerprint, "originals": originals.fingerprint}
@@ -226,7 +239,10 @@ class _Planner:
             teacher = Stage(
                 "teacher",
                 f"predictions of {start.title.removeprefix('train ')} for the training originals",
-                {"libraries": {name: library_version(name) for name in _TRAINING_LIBRARIES}},
+                {
+                    "libraries": {name: library_version(name) for name in _TRAINING_LIBRARIES},
+                    **self._precision(start),
+                },
                 {"model": start.fingerprint, "images": originals.fingerprint},
                 VERSIONS["teacher"],
             )

@@ -11,7 +11,7 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 from ratewise import codecs
 from ratewise.data.datasets import DatasetSettings
 from ratewise.data.prepare import PrepareSettings
-from ratewise.recipes.settings import Recipe, RecipeSettings, StandardSettings
+from ratewise.recipes.settings import FromTrained, Recipe, RecipeSettings, StandardSettings
 from ratewise.settings_files import read_settings
 from ratewise.study.analysis_settings import AnalysisSettings
 from ratewise.study.budget_settings import BudgetSettings
@@ -122,6 +122,17 @@ class StudySettings(Settings):
         _unique([recipe.title for recipe in self.recipes], "recipes (give one of them a name)")
         for recipe in self.recipes:
             self.used_for(recipe)
+            whole = self.task.kind == "classification" and self.task.weights is not None
+            if isinstance(recipe, FromTrained) and recipe.start == "weights" and not whole:
+                raise ValueError(
+                    f"recipe {recipe.title}: start = weights needs task.weights of a whole model, "
+                    "which segmentation has not"
+                )
+            if self.budgets is not None and recipe.kind != "standard":
+                raise ValueError(
+                    f"budgets are for the standard recipe: what {recipe.title} begins with, or its "
+                    "teacher looks at, is not priced"
+                )
         return self
 
     @model_validator(mode="after")

@@ -119,6 +119,11 @@ class ClassificationSettings(Settings):
         return self.model
 
     @property
+    def network(self) -> str:
+        """The name of the model."""
+        return self.model
+
+    @property
     def weights_key(self) -> str:
         """The setting that names the weights."""
         return "weights"

@@ -67,11 +67,6 @@ class ClassificationTask:
     labels: tuple[str, ...]
 
     @property
-    def network(self) -> str:
-        """The model's."""
-        return self.settings.model
-
-    @property
     def form(self) -> Form:
         """Labels."""
         return LABELS

@@ -128,6 +128,11 @@ class SegmentationSettings(Settings):
         return f"{self.architecture} {self.encoder}"
 
     @property
+    def network(self) -> str:
+        """The name of the encoder."""
+        return self.encoder.removeprefix("tu-")
+
+    @property
     def weights_key(self) -> str:
         """The setting that names the weights."""
         return "encoder_weights"

@@ -50,11 +50,6 @@ class SegmentationTask:
     classes: Classes
 
     @property
-    def network(self) -> str:
-        """The encoder's."""
-        return self.settings.encoder.removeprefix("tu-")
-
-    @property
     def form(self) -> Form:
         """Masks."""
         return MASKS

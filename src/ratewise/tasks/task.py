@@ -38,11 +38,6 @@ class Task(Protocol):
         ...
 
     @property
-    def network(self) -> str:
-        """The name of the network, or of its encoder."""
-        ...
-
-    @property
     def form(self) -> Form:
         """What the target of a sample is."""
         ...

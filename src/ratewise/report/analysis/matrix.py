@@ -77,7 +77,8 @@ def matrices(results: pd.DataFrame, codecs: Sequence[str] = ()) -> list[Matrices
     expert training minus fine-tuning, or minus plain training, where both have one.
 
     Rows and columns are lossless first, then in the order of ``codecs``, then of the rows. Codecs
-    that no crossed cell has are left out. Differences are paired by seed.
+    that no crossed cell has are left out. Scores are means over the seeds that all cells of a map
+    have, if there are such: some points may have further ones. Differences are paired by seed.
     """
     if results.empty:
         return []
@@ -87,7 +88,11 @@ def matrices(results: pd.DataFrame, codecs: Sequence[str] = ()) -> list[Matrices
     found = []
     for _, own in cells(rows).groupby(list(apart), sort=False):
         of_recipe = {recipe: own[own["recipe"] == recipe] for recipe in ordered([*own["recipe"]])}
-        whole = {recipe: group for recipe, group in of_recipe.items() if is_matrix(group)}
+        whole = {
+            recipe: _of_common_seeds(group)
+            for recipe, group in of_recipe.items()
+            if is_matrix(group)
+        }
         if not whole:
             continue
         used = _codecs(list(whole.values()), codecs)
@@ -95,10 +100,18 @@ def matrices(results: pd.DataFrame, codecs: Sequence[str] = ()) -> list[Matrices
         maps = [_map(recipe, group, used, name, reference) for recipe, group in whole.items()]
         baseline = FINETUNE if FINETUNE in whole else STANDARD
         if {EXPERT, baseline} <= set(whole):
-            maps.append(_difference(whole[EXPERT], whole[baseline], baseline, used, name))
+            pair = of_recipe[EXPERT], of_recipe[baseline]  # with every seed that both have
+            maps.append(_difference(*pair, baseline, used, name))
         label = " · ".join(str(own.iloc[0][setting]) for setting in vary)
         found.append(Matrices(label, maps))
     return found
+
+
+def _of_common_seeds(own: pd.DataFrame) -> pd.DataFrame:
+    """The rows of the seeds that every cell has; all rows where there is no such seed."""
+    seeds = [set(cell["seed"]) for _, cell in own.groupby(["trained", "tested"])]
+    common = set.intersection(*seeds)
+    return own[own["seed"].isin(common)] if common else own
 
 
 def _codecs(groups: Sequence[pd.DataFrame], asked: Sequence[str]) -> tuple[str, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ratewise.report.analysis.table import Table
 from ratewise.report.html import element, grouped_table, section
 from ratewise.report.measured.plots import feature_panels
 from ratewise.report.measured.sets import (
@@ -27,6 +28,25 @@ def features(table: pd.DataFrame, channels: pd.DataFrame) -> str:
         return ""
     table, channels = named(table), named(channels)
     styles = set_styles(table)
+    shown = features_table(table)
+    note = (
+        "A point is a channel: its average activation over all places of all test images, against "
+        "that on the originals. Concordance is Lin's coefficient: 1 on the identity line alone, "
+        "while a correlation would be 1 on any line. Deviation is the mean distance from that line "
+        "over the standard deviation of the originals' averages."
+    )
+    return section(
+        "What the model's first layers see",
+        element("p", sentence(table)),
+        legend(styles),
+        figures(feature_panels(channels, styles)),
+        grouped_table(shown.titles, shown.rows, shown.words),
+        element("p", note, class_="quiet"),
+    )
+
+
+def features_table(table: pd.DataFrame) -> Table:
+    """How far each set's averages are from the originals', ``table`` being named."""
     rows = [
         [
             point_name(row),
@@ -40,20 +60,7 @@ def features(table: pd.DataFrame, channels: pd.DataFrame) -> str:
         for row in table[table["codec"] == codec].to_dict("records")
     ]
     titles = ["", "images", "concordance", "deviation", "channels", "test images"]
-    note = (
-        "A point is a channel: its average activation over all places of all test images, against "
-        "that on the originals. Concordance is Lin's coefficient: 1 on the identity line alone, "
-        "while a correlation would be 1 on any line. Deviation is the mean distance from that line "
-        "over the standard deviation of the originals' averages."
-    )
-    return section(
-        "What the model's first layers see",
-        element("p", sentence(table)),
-        legend(styles),
-        figures(feature_panels(channels, styles)),
-        grouped_table(titles, rows, words=(0, 1)),
-        element("p", note, class_="quiet"),
-    )
+    return Table(titles, rows)
 
 
 def sentence(table: pd.DataFrame) -> str:

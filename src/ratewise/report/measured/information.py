@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ratewise.report.analysis.table import Table
 from ratewise.report.html import element, section, table_of
 from ratewise.report.measured.sets import codecs_by_rate, point_name
 from ratewise.report.text import MISSING, number
@@ -18,9 +19,17 @@ def information(table: pd.DataFrame) -> str:
     """The section, from the table of :class:`ratewise.study.analysis.findings.Findings`."""
     if table.empty:
         return ""
-    rows: list[dict[Any, Any]] = [
-        table[table["codec"] == codec].iloc[0].to_dict() for codec in codecs_by_rate(table)
-    ]
+    rows, shown = _rows(table), information_table(table)
+    return section(
+        "How much of what the labels tell is lost",
+        element("p", sentence(rows)),
+        table_of(shown.titles, shown.rows),
+        element("p", _note(rows), class_="quiet"),
+    )
+
+
+def information_table(table: pd.DataFrame) -> Table:
+    """The cross-entropies and their difference at each rate."""
     titles = [
         *("codec", "OO, bits per pixel", "CC, bits per pixel", "loss", "95 % interval"),
         *("without temperature", "T of OO", "T of CC", "seeds", "images"),
@@ -38,14 +47,13 @@ def information(table: pd.DataFrame) -> str:
             str(row["seeds"]),
             str(row["images"]),
         ]
-        for row in rows
+        for row in _rows(table)
     ]
-    return section(
-        "How much of what the labels tell is lost",
-        element("p", sentence(rows)),
-        table_of(titles, cells),
-        element("p", _note(rows), class_="quiet"),
-    )
+    return Table(titles, cells, words=(0,))
+
+
+def _rows(table: pd.DataFrame) -> list[dict[Any, Any]]:
+    return [table[table["codec"] == codec].iloc[0].to_dict() for codec in codecs_by_rate(table)]
 
 
 def sentence(rows: list[dict[Any, Any]]) -> str:

@@ -7,6 +7,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from ratewise.report.analysis.table import Table
 from ratewise.report.html import element, grouped_table, section
 from ratewise.report.measured.plots import density_panels, plane_panels
 from ratewise.report.measured.sets import (
@@ -43,12 +44,12 @@ def perception(table: pd.DataFrame, images: pd.DataFrame, notes: Sequence[str] =
     if table.empty:
         return ""
     table, images = named(table), named(images)
-    styles = set_styles(table)
-    used = {column: title for column, title in _MEASURES.items() if _known(table, column)}
+    styles, used = set_styles(table), _used(table)
     drawn = next((column for column in _SINGLE if column in used), None)
+    shown = perception_table(table)
     parts = [
         element("p", sentence(table)),
-        _table(table, used),
+        grouped_table(shown.titles, shown.rows, shown.words),
         element("p", _note(used), class_="quiet"),
     ]
     if notes:
@@ -158,7 +159,9 @@ def plane_sentence(table: pd.DataFrame) -> str:
     )
 
 
-def _table(table: pd.DataFrame, used: dict[str, str]) -> str:
+def perception_table(table: pd.DataFrame) -> Table:
+    """Table IV: the indices that are known of each set of images, ``table`` being named."""
+    used = _used(table)
     titles = [
         "",
         "images",
@@ -186,7 +189,11 @@ def _table(table: pd.DataFrame, used: dict[str, str]) -> str:
                     str(row["images"]),
                 ]
             )
-    return grouped_table(titles, rows, words=(0, 1))
+    return Table(titles, rows)
+
+
+def _used(table: pd.DataFrame) -> dict[str, str]:
+    return {column: title for column, title in _MEASURES.items() if _known(table, column)}
 
 
 def _cell(row: dict[Any, Any], column: str) -> str:

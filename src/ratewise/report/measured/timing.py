@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ratewise.report.analysis.table import Table
 from ratewise.report.html import element, grouped_table, section
 from ratewise.report.measured.sets import (
     COMPRESSED,
@@ -26,16 +27,22 @@ def timing(table: pd.DataFrame) -> str:
     if table.empty:
         return ""
     table = named(table)
+    shown = timing_table(table)
+    return section(
+        "What inference takes",
+        element("p", sentence(table)),
+        grouped_table(shown.titles, shown.rows, shown.words),
+        element("p", _note(table), class_="quiet"),
+    )
+
+
+def timing_table(table: pd.DataFrame) -> Table:
+    """Table VI: milliseconds of each step, ``table`` being named."""
     rows = [_cells("no codec", row) for row in _rows(table[table["set"] == ORIGINALS])]
     for codec in codecs_by_rate(table):
         rows += [_cells(point_name(row), row) for row in _rows(table[table["codec"] == codec])]
     titles = ["", "configurations", *(f"{step} (ms)" for step in _STEPS), "times segment"]
-    return section(
-        "What inference takes",
-        element("p", sentence(table)),
-        grouped_table(titles, rows, words=(0, 1)),
-        element("p", _note(table), class_="quiet"),
-    )
+    return Table(titles, rows)
 
 
 def sentence(table: pd.DataFrame) -> str:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from ratewise.metrics.pooled import pooled_difference
 from ratewise.recipes.settings import ExpertSettings, FinetuneSettings, StandardSettings
 from ratewise.study.cache import Cache
+from ratewise.study.channels import LOSSLESS
 from ratewise.study.image_rows import read_rows
 from ratewise.study.outputs import IMAGES
 from ratewise.study.plan import Plan, Run
@@ -28,8 +29,9 @@ def pooled_recipes(settings: StudySettings, plan: Plan, cache: Cache) -> Iterato
     """A row for each expert recipe, all test images and each subset: the mean difference to
     fine-tuning (or to the standard recipe), the interval, and what they rest on.
 
-    Of the models that are trained and tested on the same codec, compressed; ``points`` names these
-    codecs. Empty where there is no such pair of recipes, or nothing of it is finished.
+    Of the models that are trained and tested on the same codec (CC); ``points`` names these codecs.
+    Runs that an earlier version scored, without a row per image, are left out. Empty where there is
+    no such pair of recipes, or nothing of it is finished.
     """
     baseline = next(
         (
@@ -55,6 +57,8 @@ class _Images:
     def compared(self, before: str, after: str) -> Iterator[dict[str, Any]]:
         pairs: dict[str, tuple[_Scores, _Scores]] = {}
         for codec in self._settings.codecs:
+            if codec == LOSSLESS:
+                continue
             one, other = self._runs(before, codec), self._runs(after, codec)
             seeds = sorted(one.keys() & other.keys())
             if seeds:
@@ -88,11 +92,10 @@ class _Images:
         return {
             run.seed: run
             for run in self._plan.runs
-            if (run.recipe, run.train_codec, run.test_codec) == (recipe, codec, codec)
-            and "#" not in run.configuration
+            if (run.recipe, run.configuration) == (recipe, "CC")
+            and (run.train_codec, run.test_codec) == (codec, codec)
             and (self._cache.folder(self._plan.stages[run.evaluate]) / IMAGES).is_file()
             and self._cache.is_complete(self._plan.stages[run.evaluate])
-            and not run.restorer
         }
 
     def _scores(self, runs: list[Run]) -> _Scores:

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
+from numpy.lib.format import open_memmap
+from numpy.typing import NDArray
 
 from ratewise.data.store import open_store
 from ratewise.execution import progress
@@ -24,12 +26,17 @@ def run(
     store = open_store(inputs["images"] / STORE)
     task = task_of(context.settings.task, store, store.path)
     model = task.load(inputs["model"] / MODEL)
-    parts = []
+    path = folder / OUTPUTS
+    found: NDArray[np.float32] | None = None
     with progress(stage.title, len(store), quiet=context.quiet) as bar:
         for start in range(0, len(store), _CHUNK):
             indices = range(start, min(start + _CHUNK, len(store)))
-            parts.append(task.outputs(model, [store.image(index) for index in indices]))
+            part = task.outputs(model, [store.image(index) for index in indices])
+            if found is None:  # on disk: the outputs for all of ImageNet are 5 GB
+                shape = (len(store), *part.shape[1:])
+                found = open_memmap(path, mode="w+", dtype=np.float32, shape=shape)
+            found[start : start + len(part)] = part
             bar.advance(len(indices))
-    path = folder / OUTPUTS
-    np.save(path, np.concatenate(parts))
+    assert isinstance(found, np.memmap)
+    found.flush()
     return [path]

@@ -74,7 +74,7 @@ def _recipe(stage: Stage, settings: StudySettings) -> RecipeSettings:
     for one in (*settings.recipes, StandardSettings()):
         task = adapted(settings.task, one).deciding()
         same = all(task[key] == stage.params["task"][key] for key in ("optimiser", "training"))
-        if same and one.deciding() == stage.params["recipe"]:
+        if same and one.deciding(settings.task.network) == stage.params["recipe"]:
             return one
     raise AssertionError(f"{stage.title}: planned for a recipe that the study does not have")
 
