@@ -28,3 +28,8 @@ class TrainingError(RatewiseError):
 
 class StageError(RatewiseError):
     """A stage of a study failed; what was finished before it is kept."""
+
+
+def first_line(error: Exception) -> str:
+    """The first line of another library's message, or the name of its kind where there is none."""
+    return str(error).strip().partition("\n")[0] or type(error).__name__

@@ -12,7 +12,7 @@ import torch
 import torchvision
 from torch import Tensor, nn
 
-from ratewise.errors import InputError
+from ratewise.errors import InputError, first_line
 from ratewise.restoration.settings import FeatureSettings
 from ratewise.training.normalisation import Normalisation
 from ratewise.training.weights import load_backbone
@@ -101,7 +101,7 @@ def _of_timm(settings: FeatureSettings) -> nn.Module:
         raise InputError(f"features.blocks = {settings.blocks}: {name} has fewer stages") from error
     except Exception as error:  # timm raises many kinds for what does not go together
         given = f" with features.options = {options}" if options else ""
-        reason = str(error).strip().partition("\n")[0] or type(error).__name__
+        reason = first_line(error)
         raise InputError(
             f"features.backbone = {name!r}{given} cannot be built: {reason}"
         ) from error

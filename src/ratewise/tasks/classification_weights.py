@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ratewise.errors import InputError
+from ratewise.errors import InputError, first_line
 from ratewise.tasks.classification_settings import ClassificationSettings
 from ratewise.tasks.timm_models import (
     create_network,
@@ -118,7 +118,7 @@ def _hub(settings: ClassificationSettings) -> _Source:
     try:
         network = create_network(settings, None, pretrained=True)
     except OSError as error:
-        reason = str(error).strip().partition("\n")[0] or type(error).__name__
+        reason = first_line(error)
         raise InputError(f"{where} cannot be downloaded ({reason}); give a file instead") from error
     state = network.state_dict()
     names = imagenet_names()

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ratewise.errors import InputError, RatewiseError
+from ratewise.errors import InputError, RatewiseError, first_line
 from ratewise.files import write_atomically
 from ratewise.tasks.classification import ClassificationModel
 from ratewise.tasks.classification_predictor import LoadedClassifier
@@ -98,13 +98,13 @@ def export_onnx(
                 return _written(path, data, (width, height), None, checks)
             fixed = "the converted model differs from PyTorch at another size"
         except Exception as error:  # exporter and runtime raise many kinds
-            fixed = f"it does not convert for any size: {_first_line(error)}"
+            fixed = f"it does not convert for any size: {first_line(error)}"
     try:
         data = _converted(model, network, (width, height), dynamic=False)
         checks = _checks(data, network, [(1, width, height), (3, width, height)]) if check else ()
     except Exception as error:
         raise RatewiseError(
-            f"the model cannot be converted to ONNX at {width}x{height}: {_first_line(error)}"
+            f"the model cannot be converted to ONNX at {width}x{height}: {first_line(error)}"
         ) from error
     bad = [one for one in checks if not one.passed]
     if bad:
@@ -152,7 +152,7 @@ def _refusal(network: nn.Module, size: tuple[int, int]) -> str | None:
     try:
         _reference(network, _images(1, *size))
     except Exception as error:
-        return f"the model does not take {size[0]}x{size[1]} ({_first_line(error)})"
+        return f"the model does not take {size[0]}x{size[1]} ({first_line(error)})"
     return None
 
 
@@ -245,7 +245,3 @@ def _written(
 ) -> Exported:
     write_atomically(path, data)
     return Exported(path, len(data), *size, fixed, checks)
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().partition("\n")[0] or type(error).__name__

@@ -13,7 +13,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ratewise.errors import InputError
+from ratewise.errors import InputError, first_line
 from ratewise.execution import Outcome, Resources, map_items
 from ratewise.execution.ahead import ahead
 from ratewise.images import Image, Mask
@@ -183,7 +183,7 @@ def _of_batch(
             for outcome in batch:
                 yield from _of_batch(run, [outcome])
             return
-        reason = str(error).strip().partition("\n")[0] or type(error).__name__
+        reason = first_line(error)
         path = batch[0].item.path
         yield _prediction(batch[0], error=f"{path}: the model cannot predict on it ({reason})")
         return

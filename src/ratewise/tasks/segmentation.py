@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from segmentation_models_pytorch.encoders import get_encoder_names
 from torch import Tensor, nn
 
-from ratewise.errors import InputError
+from ratewise.errors import InputError, first_line
 from ratewise.images import IGNORE
 from ratewise.tasks.segmentation_settings import STRIDED, SegmentationSettings
 from ratewise.training.normalisation import Normalisation
@@ -107,13 +107,13 @@ def build_model(
     except OSError as error:
         raise InputError(
             f"encoder_weights = imagenet: those of {settings.encoder} cannot be downloaded "
-            f"({_first_line(error)}); give a file instead"
+            f"({first_line(error)}); give a file instead"
         ) from error
     except Exception as error:  # the libraries raise many kinds for what does not go together
         raise InputError(
             f"architecture {settings.architecture} with encoder {settings.encoder}"
             f"{_listed(settings.encoder_options)} and decoder_options"
-            f"{_listed(settings.decoder_options)} cannot be built: {_first_line(error)}"
+            f"{_listed(settings.decoder_options)} cannot be built: {first_line(error)}"
         ) from error
     for module in network.modules():
         if type(module) is nn.BatchNorm2d:
@@ -287,7 +287,3 @@ def _freeze(module: nn.Module, name: str) -> None:
 
 def _listed(options: Any) -> str:
     return f" {options}" if options else ""
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().partition("\n")[0] or type(error).__name__

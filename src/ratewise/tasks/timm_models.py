@@ -9,7 +9,7 @@ from typing import Any
 import timm
 from torch import nn
 
-from ratewise.errors import InputError
+from ratewise.errors import InputError, first_line
 from ratewise.tasks.classification_settings import ClassificationSettings
 from ratewise.training.normalisation import Normalisation
 from ratewise.validation import suggestion
@@ -49,7 +49,7 @@ def create_network(
     except OSError:
         raise
     except Exception as error:  # timm raises many kinds for options that do not fit
-        reason = str(error).strip().partition("\n")[0] or type(error).__name__
+        reason = first_line(error)
         listed = f" with model_options {options}" if options else ""
         raise InputError(f"model {name}{listed} cannot be built: {reason}") from error
     _classifier(network)
