@@ -113,7 +113,8 @@ def test_negative_workers_are_refused() -> None:
 
 
 _SCRIPT = """
-import os, sys, time
+import os, signal, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)  # it is ignored in a shell's background
 from ratewise.execution import Resources, map_items
 def work(x):
     os.write(1, f"{os.getpid()}\\n".encode())  # one write: lines of two workers do not mix

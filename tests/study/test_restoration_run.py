@@ -386,7 +386,12 @@ def test_originals_weigh_five_times_as_much_in_a_mixture(
 
     def captures(ingredients: Any) -> Any:
         seen.append(
-            StoreSource(ingredients.stores, indices=ingredients.indices, pick=ingredients.pick)
+            StoreSource(
+                ingredients.stores,
+                form=ingredients.task.form,
+                indices=ingredients.indices,
+                pick=ingredients.pick,
+            )
         )
         raise StageError("captured")
 

@@ -89,8 +89,8 @@ class AnalysisSettings(Settings):
     def _asks_for_something(self) -> AnalysisSettings:
         if not any(getattr(self, name) is not None for name in type(self).model_fields):
             raise ValueError(
-                "give at least one of distortion, perception, features, information and "
-                "timing, such as timing: {}"
+                "give at least one of perception, features, information, timing and distortion, "
+                "such as timing: {}"
             )
         return self
 
