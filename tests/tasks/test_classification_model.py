@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 
 from ratewise.errors import InputError
+from ratewise.tasks.class_names import check_same_classes
 from ratewise.tasks.classification import (
     ClassificationModel,
     build_model,
@@ -19,7 +20,7 @@ from ratewise.tasks.classification import (
     initial_model,
 )
 from ratewise.tasks.classification_settings import ClassificationSettings
-from ratewise.tasks.timm_models import check_same_classes, output_names
+from ratewise.tasks.timm_models import output_names
 from ratewise.training.normalisation import Normalisation
 
 LABELS = ("cat", "dog", "owl")

@@ -114,6 +114,17 @@ def test_some_images_of_a_store_can_be_scored() -> None:
     assert result.metrics["miou"] == 1
 
 
+def test_a_subset_is_scored_as_if_it_were_alone() -> None:
+    rng = np.random.default_rng(0)
+    truth, said = ([rng.integers(0, 4, (6, 8)).astype(np.uint8) for _ in range(5)] for _ in "ab")
+    whole = evaluate(_Says(said), _Store(truth), CLASSES, subsets={"odd": [1, 3], "last": [4]})
+    for name, chosen in (("odd", [1, 3]), ("last", [4])):
+        alone = evaluate(
+            _Says([said[i] for i in chosen]), _Store([truth[i] for i in chosen]), CLASSES
+        )
+        assert whole.subset_miou[name] == alone.metrics["miou"] != whole.metrics["miou"]
+
+
 def test_a_mask_that_does_not_fit_is_named() -> None:
     store = _Store([np.full((2, 2), 7, np.uint8)])
     with pytest.raises(InputError, match=r"0\.png: target class id 7"):

@@ -94,7 +94,7 @@ def test_a_broken_sample_surfaces_with_its_index_and_loading_stops(workers: int)
     source, settings = Numbers(8, broken=5), _settings(workers=workers)
     with pytest.raises(TrainingError, match=r"sample 5 \(epoch 1\).*OSError: no such picture"):
         _parts(source, settings)
-    assert not [t for t in threading.enumerate() if t.name == "samples"]
+    assert not [t for t in threading.enumerate() if t.name == "ahead"]
 
 
 def test_an_error_in_training_stops_the_thread() -> None:
@@ -107,7 +107,7 @@ def test_an_error_in_training_stops_the_thread() -> None:
 
     with pytest.raises(ZeroDivisionError):
         train()
-    assert not [t for t in threading.enumerate() if t.name == "samples"]
+    assert not [t for t in threading.enumerate() if t.name == "ahead"]
 
 
 def test_samples_that_do_not_fit_together_are_named() -> None:

@@ -79,7 +79,7 @@ def open_image_folder(root: Path) -> ImageFolder:
     splits = sorted(named, key=lambda split: (split not in _FIRST, _order(split), split))
     classes = class_folders(root / TRAIN)
     for split in splits:
-        check_same_classes(root, split, classes)
+        check_class_folders(root, split, classes)
     return ImageFolder(root, tuple(splits), classes)
 
 
@@ -100,7 +100,7 @@ def class_folders(split: Path) -> tuple[str, ...]:
     return tuple(classes)
 
 
-def check_same_classes(root: Path, split: str, classes: Sequence[str]) -> None:
+def check_class_folders(root: Path, split: str, classes: Sequence[str]) -> None:
     """Raise :class:`InputError` unless a split has the class folders ``classes`` of train."""
     there = set(class_folders(root / split))
     missing = [name for name in classes if name not in there]

@@ -29,7 +29,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from ratewise.data.dataset import Item, unknown_split
-from ratewise.data.image_folder import TRAIN, check_same_classes, class_folders, class_items
+from ratewise.data.image_folder import TRAIN, check_class_folders, class_folders, class_items
 from ratewise.data.listing import images_in, subfolders
 from ratewise.data.on_disk import OnDisk
 from ratewise.errors import InputError
@@ -136,7 +136,7 @@ def open_imagenet(folder: Path) -> ImageNet:
             "any names)"
         )
     if subfolders(root / VAL):
-        check_same_classes(root, VAL, synsets)
+        check_class_folders(root, VAL, synsets)
         return ImageNet(root, synsets)
     solution = folder / SOLUTION
     if not solution.is_file():

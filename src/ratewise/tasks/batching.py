@@ -41,7 +41,7 @@ class BatchedModel:
 
     @torch.no_grad()
     def _forward(self, images: Sequence[Image]) -> Tensor:
-        pixels = torch.from_numpy(np.stack(images)).to(self._device).permute(0, 3, 1, 2)
+        pixels = model_input(images, self._device)
         modes = {module: module.training for module in self._model.modules()}
         precision = (
             torch.autocast(torch.device(self._device).type, torch.bfloat16)
@@ -51,11 +51,17 @@ class BatchedModel:
         self._model.eval()
         try:
             with precision:
-                outputs: Tensor = self._model(pixels.float() / 255)
+                outputs: Tensor = self._model(pixels)
         finally:
             for module, training in modes.items():
                 module.training = training
         return outputs
+
+
+def model_input(images: Sequence[Image], device: torch.device | str) -> Tensor:
+    """Images ``uint8 (H, W, 3)`` of one size as what models take: ``(N, 3, H, W)`` in [0, 1]."""
+    pixels = torch.from_numpy(np.stack(images)).to(device)
+    return pixels.permute(0, 3, 1, 2).float() / 255
 
 
 def runs_of_one_size(images: Sequence[Image], most: int) -> Iterator[Sequence[Image]]:

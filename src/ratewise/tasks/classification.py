@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ratewise.errors import InputError
+from ratewise.tasks.class_names import some
 from ratewise.tasks.classification_settings import ClassificationSettings
 from ratewise.tasks.classification_weights import check_hub, load_initial
 from ratewise.tasks.timm_models import (
@@ -18,7 +19,6 @@ from ratewise.tasks.timm_models import (
     head_name,
     normalisation_of,
     output_names,
-    some,
 )
 from ratewise.training.normalisation import Normalisation
 from ratewise.validation import suggestion

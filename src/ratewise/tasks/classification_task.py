@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from ratewise.data.store import Store
 from ratewise.images import Image
 from ratewise.tasks import classification
+from ratewise.tasks.batching import model_input
 from ratewise.tasks.classification_augment import augment_images
 from ratewise.tasks.classification_predictor import (
     ClassificationPredictor,
@@ -107,8 +108,9 @@ class ClassificationTask:
         outputs = torch.tensor(self._outputs, device=device)
         for index in range(len(held_out)):
             sample = held_out.whole(index)
-            pixels = torch.tensor(sample.images[0], device=device).permute(2, 0, 1)[None]
-            logits = model(pixels.float() / 255).float().index_select(1, outputs)[0]
+            logits = (
+                model(model_input(sample.images[:1], device)).float().index_select(1, outputs)[0]
+            )
             loss -= float(logits.log_softmax(0)[int(sample.target)])
             right += int(logits.argmax()) == int(sample.target)
         return {

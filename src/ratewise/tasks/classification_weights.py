@@ -11,10 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from ratewise.errors import InputError, first_line
+from ratewise.tasks.class_names import differences
 from ratewise.tasks.classification_settings import ClassificationSettings
 from ratewise.tasks.timm_models import (
     create_network,
-    differences,
     head_name,
     imagenet_names,
     output_names,

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from ratewise.errors import InputError
 from ratewise.images import Image
+from ratewise.tasks.batching import model_input
 from ratewise.tasks.segmentation import SegmentationModel, encoder, initial_model
 from ratewise.tasks.segmentation_settings import SegmentationSettings
 from ratewise.training.device import resolve_device
@@ -38,7 +39,7 @@ def class_scores(model: nn.Module, image: Image, device: str) -> NDArray[np.floa
     """The logits ``float32 (C, H, W)`` of one image ``uint8 (H, W, 3)``; ``model`` is on
     ``device`` and in ``eval()``."""
     with torch.inference_mode():
-        logits: Tensor = model(_tensor(image, device))
+        logits: Tensor = model(model_input([image], device))
     found: NDArray[np.float32] = logits[0].float().cpu().numpy()
     return found
 
@@ -58,7 +59,7 @@ def channel_averages(
     places, stride = 0, 1
     with _watched(model, layer) as seen, torch.inference_mode():
         for image in images:
-            model(_tensor(image, on))
+            model(model_input([image], on))
             features = _features(seen.pop(), layer)
             sums = features.double().sum((0, 2, 3)).cpu().numpy()
             total = sums if total is None else total + sums
@@ -117,8 +118,3 @@ def _features(output: Any, layer: str) -> Tensor:
     if not isinstance(output, Tensor) or output.ndim != 4:
         raise InputError(f"analysis.features.layer: {layer!r} gives no maps of features")
     return output
-
-
-def _tensor(image: Image, device: str) -> Tensor:
-    pixels = torch.from_numpy(np.ascontiguousarray(image)).to(device)
-    return pixels.permute(2, 0, 1)[None].float() / 255

@@ -8,10 +8,10 @@ from typing import Literal
 from ratewise.data.store import Store
 from ratewise.errors import InputError
 from ratewise.tasks import classification_predictor, predictor
+from ratewise.tasks.class_names import check_same_classes
 from ratewise.tasks.classification_predictor import ClassificationPredictor, LoadedClassifier
 from ratewise.tasks.classification_weights import FORMAT as CLASSIFICATION
 from ratewise.tasks.predictor import LoadedModel, SegmentationPredictor
-from ratewise.tasks.timm_models import check_same_classes
 from ratewise.training.weights import load_weights
 
 TrainedModel = LoadedModel | LoadedClassifier

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal, Protocol
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -79,6 +81,8 @@ class Evaluation:
     """Confusion matrix ``int64 (C, C)`` over all images: true class by predicted class."""
     image_miou: dict[str, float] = field(repr=False)
     """The mean IoU of each image by its key, over the classes that it shows."""
+    subset_miou: dict[str, float] = field(default_factory=dict, repr=False)
+    """The mean IoU of the images of each subset, by its name."""
 
 
 def evaluate(
@@ -87,18 +91,21 @@ def evaluate(
     classes: Classes,
     *,
     indices: Sequence[int] | None = None,
+    subsets: Mapping[str, Sequence[int]] = MappingProxyType({}),
     chunk: int = 8,
 ) -> Evaluation:
     """Score ``predictor`` on the images of ``store`` (or those at ``indices``), at a single scale.
 
-    ``chunk`` images are in memory at a time. Raises :class:`InputError` if there is no image, or a
-    mask does not fit its image or the classes.
+    ``subsets`` are indices whose mean IoU is wanted too, by a name; of those that are not scored
+    nothing counts. ``chunk`` images are in memory at a time. Raises :class:`InputError` if there
+    is no image, or a mask does not fit its image or the classes.
     """
     chosen = list(range(len(store)) if indices is None else indices)
     if not chosen:
         raise InputError("there are no images to evaluate on")
     confusion = ConfusionMatrix(len(classes))
     image_miou: dict[str, float] = {}
+    parts = [(frozenset(wanted), np.zeros_like(confusion.matrix)) for wanted in subsets.values()]
     for start in range(0, len(chosen), chunk):
         part = chosen[start : start + chunk]
         masks = predictor.predict([store.image(index) for index in part])
@@ -109,8 +116,12 @@ def evaluate(
             except InputError as error:
                 raise InputError(f"{key}: {error}") from None
             image_miou[key] = mean_iou(matrix)
+            for wanted, total in parts:
+                if index in wanted:
+                    total += matrix
     metrics = {"images": float(len(chosen)), **scores(confusion.matrix, classes)}
-    return Evaluation(metrics, confusion.matrix, image_miou)
+    of_subsets = {name: mean_iou(part[1]) for name, part in zip(subsets, parts, strict=True)}
+    return Evaluation(metrics, confusion.matrix, image_miou, of_subsets)
 
 
 def scores(matrix: Matrix, classes: Classes) -> dict[str, float]:

@@ -20,6 +20,7 @@ from ratewise.images import IGNORE, Image, Mask
 from ratewise.metrics.segmentation import ConfusionMatrix, mean_iou
 from ratewise.tasks import segmentation
 from ratewise.tasks.augment import augment
+from ratewise.tasks.batching import model_input
 from ratewise.tasks.divergence import pointwise_divergence
 from ratewise.tasks.inspection import class_scores
 from ratewise.tasks.predictor import SegmentationPredictor, evaluate, load_model, save_model
@@ -69,7 +70,8 @@ class SegmentationTask:
 
     def groups(self, model: nn.Module) -> list[ParameterGroup]:
         """The encoder's with its own learning rate, and the rest."""
-        own = _encoder(model)
+        assert isinstance(model, segmentation.SegmentationModel)
+        own = segmentation.encoder(model)
         known = {id(p) for p in own.parameters()}
         body = [p for p in own.parameters() if p.requires_grad]
         rest = [p for p in model.parameters() if p.requires_grad and id(p) not in known]
@@ -107,15 +109,11 @@ class SegmentationTask:
         self, model: nn.Module, store: Store, subsets: Mapping[str, Sequence[int]]
     ) -> Scored:
         """See :func:`ratewise.tasks.predictor.evaluate`; ``miou`` of each image."""
-        predictor = self._predictor(model)
-        whole = evaluate(predictor, store, self.classes)
-        metrics = dict(whole.metrics)
-        del metrics["images"]
-        for name, indices in subsets.items():
-            part = evaluate(predictor, store, self.classes, indices=indices)
-            metrics[f"miou@{name}"] = part.metrics["miou"]
+        found = evaluate(self._predictor(model), store, self.classes, subsets=subsets)
+        metrics = {name: value for name, value in found.metrics.items() if name != "images"}
+        metrics |= {f"miou@{name}": value for name, value in found.subset_miou.items()}
         return Scored(
-            metrics, [{"key": key, "miou": value} for key, value in whole.image_miou.items()]
+            metrics, [{"key": key, "miou": value} for key, value in found.image_miou.items()]
         )
 
     def predict(self, model: nn.Module, images: Sequence[Image]) -> list[Mask]:
@@ -160,12 +158,6 @@ def _loss(weights: Tensor | None, logits: Tensor, batch: Batch) -> Tensor:
     return segmentation.segmentation_loss(logits, batch.targets, weights, batch.weights)
 
 
-def _encoder(model: nn.Module) -> nn.Module:
-    part: nn.Module = model.get_submodule("network.encoder")
-    return part
-
-
 def _prediction(model: Any, image: Image, device: torch.device) -> Mask:
-    pixels: Tensor = torch.tensor(image, device=device).permute(2, 0, 1)[None].float() / 255
-    mask: Mask = model(pixels)[0].argmax(dim=0).to(torch.uint8).cpu().numpy()
+    mask: Mask = model(model_input([image], device))[0].argmax(dim=0).to(torch.uint8).cpu().numpy()
     return mask

@@ -8,17 +8,16 @@ and the step alone, whatever the number of workers, and a resumed run just start
 
 from __future__ import annotations
 
-import queue
-import threading
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 
 from ratewise.errors import InputError, TrainingError
+from ratewise.execution.ahead import ahead
 from ratewise.training.seeding import Purpose, generator
 from ratewise.training.settings import TrainingSettings
 
@@ -121,7 +120,7 @@ def load(
         with _processes(make, plan, start, pin_memory) as parts:
             yield _surfaced(parts)
     else:
-        with _thread(make, plan.parts(start)) as parts:
+        with closing(ahead(map(make, plan.parts(start)), _PREFETCHED, _one)) as parts:
             yield _surfaced(parts)
 
 
@@ -221,31 +220,6 @@ def _processes(make: _Maker, plan: Plan, start: int, pin: bool) -> Iterator[Iter
             stop()
 
 
-@contextmanager
-def _thread(make: _Maker, todo: Iterator[list[tuple[int, int]]]) -> Iterator[Iterator[Any]]:
-    ready: queue.Queue[Any] = queue.Queue(_PREFETCHED)
-    stopped = threading.Event()
-    end = object()
-
-    def put(item: Any) -> None:
-        while not stopped.is_set():
-            try:
-                ready.put(item, timeout=0.1)
-            except queue.Full:
-                continue
-            return
-
-    def work() -> None:
-        for part in todo:
-            put(make(part))  # a failure among them ends training, and with it this thread
-            if stopped.is_set():
-                return
-        put(end)
-
-    worker = threading.Thread(target=work, name="samples", daemon=True)
-    worker.start()
-    try:
-        yield iter(ready.get, end)
-    finally:
-        stopped.set()
-        worker.join()
+def _one(part: Any) -> int:
+    """Parts are counted, whatever their size."""
+    return 1
