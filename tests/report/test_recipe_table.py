@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 from made_up_study import row as segmentation_row
 
+from ratewise.report.analysis.matrix import matrices
 from ratewise.report.analysis.recipes import compare, gain_sentence, recipe_table
 from ratewise.report.finding import main_finding
 from ratewise.report.recipe_sections import recipes
@@ -68,6 +69,14 @@ def test_operating_points_stand_in_the_order_of_the_study_after_the_lossless_one
     assert [line["setting"] for line in lines] == [
         "lossless", "qp=51", "qp=41", "quality=10", "quality=5",
     ]  # fmt: skip
+
+
+def test_originals_that_were_compressed_before_are_called_what_the_study_says(classified):
+    named = classified.assign(originals="JPEG-75")
+    assert _lines(named)[0]["setting"] == "JPEG-75"
+    found = matrices(named)[0].maps[0]
+    assert found.codecs[0] == "JPEG-75"
+    assert found.rows[1] == "JPEG-75"
 
 
 def test_a_recipe_under_a_name_of_its_own_gets_a_column_and_absent_ones_none(classified):

@@ -60,6 +60,7 @@ def classes_run(tmp_path_factory: pytest.TempPathFactory) -> PlannedStudy:
     study = {
         "name": "classes",
         "data": {"name": "image_folder", "root": "photographs"},
+        "originals": "PNG-8",
         "prepare": {"crop": [32, 32]},
         "task": _TASK | {"weights": "model.safetensors"},
         "codecs": ["jpeg:quality=5"],
@@ -87,6 +88,7 @@ def test_every_recipe_gives_rows_with_the_accuracies_of_the_images_and_of_a_subs
     assert rows["accuracy:owl"].notna().all()
     assert rows["top1@first"].isin([0.0, 0.5, 1.0]).all()
     assert set(rows["task"]) == {"classification"}
+    assert set(rows["originals"]) == {"PNG-8"}
     compressed = rows[rows["test_codec"] == "jpeg:quality=5"]
     assert compressed["test_ssim"].between(0.05, 0.999).all()
     assert (rows["test_bytes_per_image"] > 100).all()

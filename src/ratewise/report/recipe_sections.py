@@ -42,7 +42,7 @@ def recipes(
     note = (
         f"Scores are {metric.title} in points, mean ± sample standard deviation over seeds. "
         "Recipes that learn from compressed images are trained and tested on the codec (CC), those "
-        "that learn from originals alone are tested on it (OC); the lossless point is OO for all."
+        "that learn from originals alone are tested on it (OC); that of originals is OO for all."
     )
     if said:
         baselines = " or ".join(dict.fromkeys(title_of(c.baseline) for c in found if c.has_gain))

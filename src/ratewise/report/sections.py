@@ -12,12 +12,14 @@ from ratewise.report.naming import channels_of, spelled
 from ratewise.report.palette import configuration_styles
 from ratewise.report.plots import accuracy_panels, rate_distortion_panel
 from ratewise.report.tables import (
+    LOSSLESS_ORIGINALS,
     ORIGINALS,
     SETTINGS,
     class_names,
     class_table,
     configuration_table,
     group_names,
+    name_of_originals,
     with_missing,
 )
 from ratewise.report.text import MISSING, number, points, signed_points
@@ -198,6 +200,9 @@ def _letters(study: StudySummary, results: pd.DataFrame) -> str:
     pairs = dict.fromkeys(channels_of(name) for name in names)
     used = dict.fromkeys(letter for pair in pairs for letter in pair.upper() if letter.isalpha())
     meanings = {x: _CHANNELS[x] for x in used if x in _CHANNELS}
+    named = name_of_originals(results)
+    if "O" in meanings and named != LOSSLESS_ORIGINALS:
+        meanings["O"] = f"original: the image as collected, which is {named} already"
     meanings |= {x: _MEANING[x] for x in pairs if x in _MEANING}
     parts = [name.partition("#")[2].partition("(")[0] for name in names if "#" in name]
     if any(part.endswith("%") for part in parts):

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 ORIGINALS = "originals"
 """What stands in the codec column of a point that no codec touched."""
 
+LOSSLESS_ORIGINALS = "lossless"
+"""What originals are called, unless a study says what they are."""
+
 SETTINGS = ("data", "prepare", "task", "model", "recipe")
 _TEXT = (
     *SETTINGS,
@@ -75,6 +78,13 @@ def class_names(results: pd.DataFrame) -> list[str]:
 def group_names(results: pd.DataFrame) -> list[str]:
     """The class groups that the rows score, in their order."""
     return _suffixes(results, metric_of(results).of_group)
+
+
+def name_of_originals(results: pd.DataFrame) -> str:
+    """What the rows call their originals: their column ``originals``, ``lossless`` without it."""
+    names = [*results["originals"].dropna().unique()] if "originals" in results else []
+    named = [str(name) for name in names if name]
+    return named[0] if len(named) == 1 else LOSSLESS_ORIGINALS
 
 
 def tidy(results: pd.DataFrame) -> pd.DataFrame:

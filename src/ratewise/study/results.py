@@ -1,7 +1,8 @@
 """Result rows: one per configuration, codec, recipe and seed, from the finished stages of a plan.
 
 The columns are fixed (DESIGN.md), and ``restorer`` (the restorer's name, empty without one) comes
-after them; a report, a table or a plot is a query over them.
+after them; a report, a table or a plot is a query over them. ``originals`` is what originals are
+called, where a study says so.
 
 ``train_bpp`` and ``test_bpp`` are measured from the files that exist: eight times their bytes by
 their pixels, for originals too, which are stored as PNG; those of a restored image are the
@@ -192,6 +193,7 @@ def _row(
         "test_psnr": collected.test_psnr,
         "test_bytes_per_image": sum(r.bytes for r in collected.test) / len(collected.test),
         **_similarity(run, plan, cache),
+        **({"originals": settings.originals} if settings.originals else {}),
         **metrics,
     }
 

@@ -53,6 +53,13 @@ class StudySettings(Settings):
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=80)
     description: str = ""
     data: DatasetSettings
+    originals: str | None = Field(
+        None,
+        min_length=1,
+        max_length=30,
+        description="What the report calls the originals where they were compressed before, such "
+        "as 'JPEG-75'; null: lossless.",
+    )
     train_split: str = "train"
     test_split: str = "val"
     prepare: PrepareSettings = Field(

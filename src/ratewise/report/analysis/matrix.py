@@ -19,7 +19,7 @@ from ratewise.report.analysis.recipes import (
 )
 from ratewise.report.crossed import cells, crossed, is_matrix
 from ratewise.report.metric import metric_of
-from ratewise.report.tables import SETTINGS, paired_difference, tidy
+from ratewise.report.tables import SETTINGS, name_of_originals, paired_difference, tidy
 from ratewise.report.text import markdown, points, signed_points
 from ratewise.study.channels import LOSSLESS
 
@@ -76,7 +76,7 @@ def matrices(results: pd.DataFrame, codecs: Sequence[str] = ()) -> list[Matrices
     """A map per recipe that has a matrix (:func:`~ratewise.report.crossed.is_matrix`), and that of
     expert training minus fine-tuning, or minus plain training, where both have one.
 
-    Rows and columns are lossless first, then in the order of ``codecs``, then of the rows. Codecs
+    Rows and columns are originals first, then in the order of ``codecs``, then of the rows. Codecs
     that no crossed cell has are left out. Scores are means over the seeds that all cells of a map
     have, if there are such: some points may have further ones. Differences are paired by seed.
     """
@@ -141,7 +141,7 @@ def _map(
         [own[(own["trained"] == train) & (own["tested"] == test)][metric].mean() for test in codecs]
         for train in codecs
     ]
-    names = [_shown(codec) for codec in codecs]
+    names = [_shown(codec, name_of_originals(own)) for codec in codecs]
     above: list[list[float]] = []
     if reference is not None:
         above = [[reference[reference["tested"] == test][metric].mean() for test in codecs]]
@@ -167,10 +167,10 @@ def _difference(
         )
         return float(paired_difference(own, other, metric).mean())
 
-    names = tuple(_shown(codec) for codec in codecs)
+    names = tuple(_shown(codec, name_of_originals(expert)) for codec in codecs)
     values = np.array([[cell(train, test) for test in codecs] for train in codecs])
     return Matrix(f"{title_of(EXPERT)} minus {title_of(name)}", names, names, values, True)
 
 
-def _shown(codec: str) -> str:
-    return "lossless" if codec == LOSSLESS else codec
+def _shown(codec: str, originals: str) -> str:
+    return originals if codec == LOSSLESS else codec

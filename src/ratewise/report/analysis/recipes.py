@@ -15,7 +15,15 @@ from typing import TYPE_CHECKING
 from ratewise.report.analysis.table import Table
 from ratewise.report.crossed import cells
 from ratewise.report.metric import Metric, metric_of
-from ratewise.report.tables import ORIGINALS, SETTINGS, by_seed, family, paired_difference, tidy
+from ratewise.report.tables import (
+    ORIGINALS,
+    SETTINGS,
+    by_seed,
+    family,
+    name_of_originals,
+    paired_difference,
+    tidy,
+)
 from ratewise.report.text import MISSING, number, points, signed_points
 from ratewise.study.channels import LOSSLESS
 
@@ -204,7 +212,7 @@ def _row(comparison: Comparison, codec: str, recipes: Sequence[str], gains: bool
     counts = [len(values) for values in scores if len(values)]
     return [
         f"{name}, {comparison.label}" if comparison.label else name,
-        "lossless" if lossless else _setting(codec),
+        name_of_originals(comparison.rows) if lossless else _setting(codec),
         "∞" if psnr == math.inf else number(psnr, 2),
         number(ssim, 3),
         MISSING if size != size else f"{size:,.0f}",
