@@ -33,9 +33,17 @@ def read_settings(
     tree = _parse_yaml(text, str(file))
     if not isinstance(tree, dict):
         raise InputError(f"{file}: a {kind} must hold keys and values, such as 'name: ...'")
-    for key, value in (overrides or {}).items():
+    return validate(model, overridden(tree, overrides or {}), str(file))
+
+
+def overridden(tree: dict[str, Any], overrides: Mapping[str, str]) -> dict[str, Any]:
+    """``tree`` with values replaced by their dotted keys, each read as YAML; it is changed.
+
+    Raises :class:`InputError` for a key or value that cannot be.
+    """
+    for key, value in overrides.items():
         _override(tree, key, value)
-    return validate(model, tree, str(file))
+    return tree
 
 
 def parse_overrides(pairs: Sequence[str]) -> dict[str, str]:

@@ -20,7 +20,7 @@ def test_every_data_set_is_listed() -> None:
     names = [entry["name"] for entry in json.loads(_run("list", "--json").stdout)]
     assert names == [
         *("camvid", "cityscapes", "inria", "semantic_drone", "imagenet", "image_folder"),
-        *("folder", "streets"),
+        *("folder", "streets", "screens"),
     ]
     assert "streets" in _run("list").stdout
 

@@ -187,5 +187,5 @@ def test_other_formats_and_versions_are_named(coder: NeuralCoder, texture: Textu
     assert not bitstream.recognises(data, "factorized")
     with pytest.raises(CodecError, match="not a file of a learned codec"):
         coder.decode([b"BPG" + data[3:]])
-    with pytest.raises(CodecError, match="version 2"):
-        coder.decode([data[:3] + b"\x23" + data[4:]])
+    with pytest.raises(CodecError, match="version 3"):
+        coder.decode([data[:3] + b"\x33" + data[4:]])

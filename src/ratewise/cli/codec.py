@@ -112,7 +112,20 @@ def encode(
 
 
 @app.command()
-def decode(source: InFile, target: OutFile, quiet: QuietOption = False) -> None:
+def decode(
+    source: InFile,
+    target: OutFile,
+    codec: Annotated[
+        str | None,
+        typer.Option(
+            "--codec",
+            "-c",
+            help="With weights or adaptations of your own: msh:adaptations=DIR.",
+            show_default="known by the file",
+        ),
+    ] = None,
+    quiet: QuietOption = False,
+) -> None:
     """Decode a file of any codec's format, known by its content, to a PNG.
 
     Example: ratewise codec decode street.jpg street.png
@@ -125,9 +138,10 @@ def decode(source: InFile, target: OutFile, quiet: QuietOption = False) -> None:
         _check_files(source, target)
         if target.suffix.lower() != ".png":
             raise InputError(f"{target}: a decoded image is written as PNG; end its name in .png")
+        chosen = codecs.codec(codec) if codec else None
         data = source.read_bytes()
         try:
-            coder = codecs.identify(data)
+            coder = chosen or codecs.identify(data)
             image = coder.decode(data)
         except CodecError as error:
             raise InputError(f"{source}: {error}") from error

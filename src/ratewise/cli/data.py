@@ -102,10 +102,10 @@ def open_named(name: str, root: Path | None, options: list[str]) -> Dataset:
     """The data set of a name, a root as typed and ``KEY=VALUE`` options."""
     import yaml
 
-    from ratewise.data.datasets import dataset_settings, open_dataset
+    from ratewise.data.datasets import GENERATED, dataset_settings, open_dataset
 
     value: dict[str, Any] = {"name": name}
-    if root is not None and name != "streets":
+    if root is not None and name not in GENERATED:
         value["root"] = str(root)
     for option in options:
         key, equals, text = option.partition("=")

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from ratewise.cli import codec, codec_train, data, restorer, store, study, task
+from ratewise.cli import codec, codec_adapt, codec_train, data, restorer, store, study, task
 
 app = typer.Typer(
     name="ratewise",
@@ -19,6 +19,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 codec.app.command("train")(codec_train.train)
+codec.app.command("adapt")(codec_adapt.adapt)
+codec.app.command("forgetting")(codec_adapt.forgetting)
 app.add_typer(codec.app, name="codec", help="Encode, decode and measure images with a codec.")
 app.add_typer(store.app, name="store", help="Compress folders and data sets to real bitstreams.")
 app.add_typer(restorer.app, name="restorer", help="Train networks that restore images.")

@@ -99,6 +99,21 @@ class StreetsSettings(Settings):
     seed: int = Field(0, ge=0, lt=2**32, description="Decides the scenes.")
 
 
+class ScreensSettings(Settings):
+    """Drawn screens of text, far from photographs; needs no files."""
+
+    name: Literal["screens"]
+    root: None = None
+    train: int = Field(160, ge=0, le=1_000_000, description="Images in split train.")
+    val: int = Field(40, ge=0, le=1_000_000, description="Images in split val.")
+    width: int = Field(480, ge=32, le=8192, description="Pixels.")
+    height: int = Field(320, ge=32, le=8192, description="Pixels.")
+    seed: int = Field(0, ge=0, lt=2**32, description="Decides the screens.")
+
+
+GENERATED = ("streets", "screens")
+"""The data sets that are drawn on the spot: they have no root."""
+
 _MODELS: dict[str, type[Settings]] = {
     "camvid": CamVidSettings,
     "cityscapes": CityscapesSettings,
@@ -108,6 +123,7 @@ _MODELS: dict[str, type[Settings]] = {
     "image_folder": ImageFolderSettings,
     "folder": FolderSettings,
     "streets": StreetsSettings,
+    "screens": ScreensSettings,
 }
 
 
@@ -121,7 +137,8 @@ def _explain_keys(value: Any) -> Any:
     if not isinstance(name, str) or name not in _MODELS:
         close = suggestion(str(name), _MODELS)
         raise ValueError(f"unknown data set {name!r}{close} (allowed: {', '.join(_MODELS)})")
-    allowed = [key for key in _MODELS[name].model_fields if (name, key) != ("streets", "root")]
+    fields = _MODELS[name].model_fields
+    allowed = [key for key in fields if name not in GENERATED or key != "root"]
     for key in value:
         if key not in allowed and not (key == "root" and value[key] is None):
             raise ValueError(
@@ -140,7 +157,8 @@ DatasetSettings = Annotated[
         | ImageNetSettings
         | ImageFolderSettings
         | FolderSettings
-        | StreetsSettings,
+        | StreetsSettings
+        | ScreensSettings,
         Field(discriminator="name"),
     ],
     BeforeValidator(_explain_keys),
@@ -186,6 +204,10 @@ def open_dataset(settings: DatasetSettings, base: Path) -> Dataset:
         from ratewise.data.synthetic import Streets
 
         return Streets(settings.train, settings.val, settings.width, settings.height, settings.seed)
+    if isinstance(settings, ScreensSettings):
+        from ratewise.data.screens.dataset import Screens
+
+        return Screens(settings.train, settings.val, settings.width, settings.height, settings.seed)
     root = _find_root(settings.root or settings.name, base)
     if isinstance(settings, CamVidSettings):
         from ratewise.data.camvid import CamVid

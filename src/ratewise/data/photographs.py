@@ -13,6 +13,7 @@ from ratewise.errors import ImageError, InputError
 from ratewise.files import fingerprint
 from ratewise.images import Image
 from ratewise.neural.training.settings import ImagesSettings
+from ratewise.training.pixel_cache import PixelCache
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,30 @@ class SourcePhotographs:
         )
 
 
+@dataclass(frozen=True)
+class KeptPhotographs:
+    """``photographs`` whose pixels stay in ``cache``, for trainings that see each many times."""
+
+    photographs: SourcePhotographs
+    cache: PixelCache
+
+    @property
+    def repeats(self) -> Sequence[int]:
+        """How often an epoch visits each image."""
+        return self.photographs.repeats
+
+    def __len__(self) -> int:
+        return len(self.photographs)
+
+    def load(self, index: int) -> Image:
+        """An image, not to be written to; ImageError names a file that cannot be read."""
+        return self.cache.get(index, lambda: self.photographs.load(index))
+
+    def fingerprint(self) -> str:
+        """That of ``photographs``."""
+        return self.photographs.fingerprint()
+
+
 def open_photographs(settings: Sequence[ImagesSettings], base: Path) -> SourcePhotographs:
     """What ``settings`` name; paths are relative to ``base``.
 
@@ -61,6 +86,34 @@ def open_photographs(settings: Sequence[ImagesSettings], base: Path) -> SourcePh
             raise InputError(f"{one.root or one.data}: no images to train on")
         repeats += [one.repeat] * (len(found) - before)
     return SourcePhotographs(found, repeats)
+
+
+def some_of(photographs: SourcePhotographs, count: int, seed: int) -> SourcePhotographs:
+    """``count`` of ``photographs``, drawn by ``seed``; fewer of one seed are among the more.
+
+    Raises :class:`InputError` if there are not so many.
+    """
+    import numpy as np
+
+    if count > len(photographs):
+        raise InputError(f"{count} images are wanted, and there are only {len(photographs)}")
+    chosen = sorted(np.random.default_rng(seed).permutation(len(photographs))[:count])
+    return _those(photographs, [int(index) for index in chosen])
+
+
+def spread_over(photographs: SourcePhotographs, count: int) -> SourcePhotographs:
+    """``count`` of ``photographs`` at even distances, or all where there are no more."""
+    total = len(photographs)
+    if count >= total:
+        return photographs
+    return _those(photographs, [index * total // count for index in range(count)])
+
+
+def _those(photographs: SourcePhotographs, indices: Sequence[int]) -> SourcePhotographs:
+    return SourcePhotographs(
+        [photographs.found[index] for index in indices],
+        [photographs.repeats[index] for index in indices],
+    )
 
 
 def image_sources(

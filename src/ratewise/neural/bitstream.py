@@ -13,7 +13,9 @@ from ratewise.images import MAX_PIXELS
 from ratewise.neural.ans import Symbols
 
 MAGIC = b"RWN"
-VERSION = 1
+VERSION, ADAPTED_VERSION = 1, 2
+"""Of files of a codec as it was trained, and of files that name an adaptation of it, too."""
+
 FINGERPRINT_BYTES = 4
 LARGEST_SIDE = 65535
 
@@ -28,6 +30,8 @@ class Header:
     fingerprint: bytes
     width: int
     height: int
+    adaptation: bytes = b""
+    """The fingerprint of the adaptation of the model, if it is coded with one."""
 
 
 def recognises(data: bytes, kind: str) -> bool:
@@ -38,11 +42,13 @@ def recognises(data: bytes, kind: str) -> bool:
 def write(header: Header, payload: bytes) -> bytes:
     """The bytes of a file."""
     check_size(header.width, header.height)
+    kind = KIND_CODES[header.kind]
     return b"".join(
         [
             MAGIC,
-            bytes([VERSION << 4 | KIND_CODES[header.kind]]),
+            bytes([(ADAPTED_VERSION if header.adaptation else VERSION) << 4 | kind]),
             header.fingerprint,
+            header.adaptation,
             _ue7(header.width),
             _ue7(header.height),
             payload,
@@ -62,16 +68,21 @@ def read(data: bytes) -> tuple[Header, bytes]:
         raise CodecError(f"the data of a learned codec is cut short: {len(data)} bytes")
     version, code = data[3] >> 4, data[3] & 15
     kinds = [kind for kind, known in KIND_CODES.items() if known == code]
-    if version != VERSION or not kinds:
+    if version not in (VERSION, ADAPTED_VERSION) or not kinds:
         raise CodecError(
             f"the data is of version {version}, kind {code} of the learned codecs' format; "
-            f"this reads version {VERSION}, kinds {', '.join(map(str, KIND_CODES.values()))}"
+            f"this reads versions {VERSION} and {ADAPTED_VERSION}, "
+            f"kinds {', '.join(map(str, KIND_CODES.values()))}"
         )
     position = 4 + FINGERPRINT_BYTES
+    fingerprint, adaptation = data[4:position], b""
+    if version == ADAPTED_VERSION:
+        adaptation = data[position : position + FINGERPRINT_BYTES]
+        position += FINGERPRINT_BYTES
     width, position = _read_ue7(data, position)
     height, position = _read_ue7(data, position)
     check_size(width, height)
-    return Header(kinds[0], data[4 : 4 + FINGERPRINT_BYTES], width, height), data[position:]
+    return Header(kinds[0], fingerprint, width, height, adaptation), data[position:]
 
 
 def check_size(width: int, height: int) -> None:

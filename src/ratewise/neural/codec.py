@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import json
 from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -19,7 +20,10 @@ from ratewise.images import Image
 from ratewise.neural import bitstream
 
 if TYPE_CHECKING:
+    from ratewise.neural.adaptation.library import AdaptedCoder
     from ratewise.neural.coder import NeuralCoder
+
+    Coder = NeuralCoder | AdaptedCoder
 
 PACKAGED = Path(__file__).parent / "pretrained"
 """The folder of the weights that come with the package: ``msh-small-1.safetensors`` and so on."""
@@ -126,7 +130,7 @@ class LearnedCodec(ConfiguredCodec):
         """The weights that ``data`` is decoded with."""
         return self.path
 
-    def _coder(self, path: Path | None = None) -> NeuralCoder:
+    def _coder(self, path: Path | None = None) -> Coder:
         coder = load_coder(path or self.path)
         kind = coder.model.architecture.kind
         if kind != self.codec_name:
@@ -157,6 +161,10 @@ class MshCodec(LearnedCodec):
 
     ``quality`` chooses one of the models that come with the package; ``weights`` is the file of
     another, which has no quality. A packaged model's files are decoded whatever the quality.
+
+    ``adaptations`` is a file or folder of adaptations (:mod:`ratewise.neural.adaptation`), whose
+    files are decoded then. ``adaptation`` says what is encoded with: ``auto`` (for each image the
+    best of source and adaptations), ``none``, or the name of one.
     """
 
     codec_name: ClassVar[str] = "msh"
@@ -165,11 +173,31 @@ class MshCodec(LearnedCodec):
 
     quality: int = Field(3, ge=1, le=5)
     weights: str = ""
+    adaptations: str = ""
+    adaptation: str = "auto"
 
     @model_validator(mode="after")
     def _one_of_both(self) -> Self:
         if self.weights and "quality" in self.model_fields_set:
             raise ValueError("quality and weights exclude each other: the weights have their rate")
+        return self
+
+    @model_validator(mode="after")
+    def _adaptations_are_there(self) -> Self:
+        if self.adaptations and not Path(self.adaptations).exists():
+            raise ValueError(f"adaptations={self.adaptations}: no such file or folder")
+        if not self.adaptations and "adaptation" in self.model_fields_set:
+            raise ValueError("adaptation needs adaptations=PATH, a file or folder of them")
+        if self.adaptations:
+            names = [name for file in self._adaptation_files() for name in _names(file)]
+            if not names:
+                raise ValueError(f"{self.adaptations}: holds no adaptations (*.safetensors)")
+            allowed = list(dict.fromkeys(["auto", "none", *names]))
+            if self.adaptation not in allowed:
+                raise ValueError(
+                    f"adaptation={self.adaptation}: {self.adaptations} has no such adaptation "
+                    f"(allowed: {', '.join(allowed)})"
+                )
         return self
 
     @classmethod
@@ -188,17 +216,47 @@ class MshCodec(LearnedCodec):
     @property
     def spec(self) -> str:
         """The canonical spelling."""
-        return f"{self.name}:weights={self.weights}" if self.weights else super().spec
+        if not self.weights:
+            return super().spec
+        fields = type(self).model_fields
+        given = {name: getattr(self, name) for name in ("weights", "adaptations", "adaptation")}
+        shown = [f"{name}={v}" for name, v in given.items() if v != fields[name].default]
+        return f"{self.name}:{','.join(shown)}"
+
+    @property
+    def fingerprint(self) -> str:
+        """Hex digest of library versions and the content of the weights and adaptations."""
+        if not self.adaptations:
+            return super().fingerprint
+        files = self._adaptation_files()
+        return fingerprint(
+            {
+                "source": super().fingerprint,
+                "adaptations": {file.stem: _digest(file) for file in files},
+                "adaptation": self.adaptation,
+            }
+        )
 
     @property
     def path(self) -> Path:
         """The file of the packed weights."""
         return Path(self.weights) if self.weights else packaged(self.quality)
 
+    def _adaptation_files(self) -> list[Path]:
+        return _adaptation_files(Path(self.adaptations))
+
     @classmethod
     def _qualities(cls) -> list[int]:
         assert cls.point is not None
         return list(range(int(cls.point.minimum), int(cls.point.maximum) + 1))
+
+    def _coder(self, path: Path | None = None) -> Coder:
+        coder = super()._coder(path)
+        if not self.adaptations:
+            return coder
+        # What is encoded with is no matter to decoding, where a path is given
+        choice = self.adaptation if path is None else "none"
+        return adapted_coder(path or self.path, Path(self.adaptations), choice)
 
     def _path_for(self, data: bytes) -> Path:
         wanted = bitstream.read(data)[0].fingerprint
@@ -221,6 +279,40 @@ def load_coder(path: Path) -> NeuralCoder:
     if not path.is_file():
         raise InputError(f"{path}: no such weights file")
     return _loaded(path, *_state(path))
+
+
+def adapted_coder(path: Path, adaptations: Path, choice: str) -> AdaptedCoder:
+    """The coder of the packed weights at ``path`` with adaptations, made once in each process.
+
+    Raises :class:`InputError` like :func:`load_coder`, :func:`open_library` and
+    :class:`AdaptedCoder`.
+    """
+    files = (file for file in _adaptation_files(adaptations) if file.is_file())
+    states = tuple((file.name, *_state(file)) for file in files)
+    return _adapted(path, adaptations, choice, _state(path), states)
+
+
+@functools.lru_cache(maxsize=8)
+def _adapted(path: Path, adaptations: Path, choice: str, *states: Any) -> AdaptedCoder:
+    from ratewise.neural.adaptation.library import AdaptedCoder, open_library
+
+    return AdaptedCoder(load_coder(path).model, open_library(adaptations), choice)
+
+
+def _adaptation_files(path: Path) -> list[Path]:
+    return sorted(path.glob("*.safetensors")) if path.is_dir() else [path]
+
+
+def _names(path: Path) -> list[str]:
+    """What the adaptation in a file is called, as far as the file tells without being loaded."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="numpy") as file:
+            given = json.loads((file.metadata() or {})["ratewise"])["about"]["name"]
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError):
+        return [path.stem]  # what is wrong with it is said where it is loaded
+    return [path.stem, given] if isinstance(given, str) else [path.stem]
 
 
 def _state(path: Path) -> tuple[int, int]:

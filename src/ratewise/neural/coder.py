@@ -71,7 +71,7 @@ class NeuralCoder:
         for batch in _batches([(image.shape[0], image.shape[1]) for image in images]):
             height, width = images[batch[0]].shape[:2]
             y = self._transforms.analysis(np.stack([images[i] for i in batch]))
-            header = Header(self.model.architecture.kind, self.model.fingerprint, width, height)
+            header = self._header(width, height)
             for i, payload in zip(batch, self.payloads(y, height, width), strict=True):
                 files[i] = bitstream.write(header, payload)
         return [files[i] for i in range(len(images))]
@@ -172,14 +172,26 @@ class NeuralCoder:
 
     # ----- files --------------------------------------------------------------------------------
 
+    def _header(self, width: int, height: int) -> Header:
+        model = self.model
+        kind = model.architecture.kind
+        return Header(kind, model.fingerprint, width, height, model.adaptation)
+
     def _opened(self, data: bytes) -> tuple[Header, bytes]:
         """Header and payload of a file of this model that may hold an image of its size."""
         header, payload = bitstream.read(data)
-        own = self.model.fingerprint
-        if header.fingerprint != own or header.kind != self.model.architecture.kind:
+        own = self._header(header.width, header.height)
+        adapted = header.fingerprint == own.fingerprint and header.adaptation
+        if adapted and not own.adaptation:
             raise CodecError(
-                f"the data was coded with the model {header.fingerprint.hex()} "
-                f"({header.kind}), not with this one, {own.hex()} ({self.model.architecture.kind})"
+                f"the data was coded with the adaptation {header.adaptation.hex()} of the model "
+                f"{own.fingerprint.hex()}, which is not at hand "
+                f"({header.kind}:adaptations=PATH, a file or folder of them)"
+            )
+        if header != own:
+            raise CodecError(
+                f"the data was coded with the model {_named(header)}, not with this one, "
+                f"{_named(own)}"
             )
         least = self._least_bytes(header.height, header.width)
         if len(payload) < least:
@@ -199,6 +211,12 @@ class NeuralCoder:
             least = float(self.model.gaussian.least_bits().min())
             bits = each * -(-h // 4) * -(-w // 4) + least * h * w * self.model.architecture.M
         return 4 + int(bits * 0.99 / 8)
+
+
+def _named(header: Header) -> str:
+    """A model by its fingerprints and kind."""
+    adapted = f", adapted by {header.adaptation.hex()}" if header.adaptation else ""
+    return f"{header.fingerprint.hex()} ({header.kind}{adapted})"
 
 
 def _check(image: Image) -> None:

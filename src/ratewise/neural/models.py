@@ -83,23 +83,32 @@ class CompressionModel(nn.Module):
     Images are ``(N, 3, H, W)`` in [0, 1], sides multiples of ``architecture.stride``. A hyperprior
     has h_a on y (on its magnitude for ``hyperprior``), and h_s from ẑ to the scales of y, for
     ``msh`` to scales and means. ``prior`` is the factorised density of z, or of y without h_a.
+    Inside the transforms of ``msh`` each layer has ``custom`` feature maps more, behind the others
+    (:mod:`ratewise.neural.adaptation`).
     """
 
-    def __init__(self, architecture: Architecture) -> None:
+    def __init__(self, architecture: Architecture, custom: int = 0) -> None:
         super().__init__()
-        self.architecture = architecture
+        self.architecture, self.custom = architecture, custom
         kind, N, M = architecture.kind, architecture.N, architecture.M
+        wide = N + custom
         self.g_a = nn.Sequential(
-            down(3, N), Gdn(N), down(N, N), Gdn(N), down(N, N), Gdn(N), down(N, M)
+            down(3, wide),
+            Gdn(wide),
+            down(wide, wide),
+            Gdn(wide),
+            down(wide, wide),
+            Gdn(wide),
+            down(wide, M),
         )
         self.g_s = nn.Sequential(
-            up(M, N),
-            Gdn(N, inverse=True),
-            up(N, N),
-            Gdn(N, inverse=True),
-            up(N, N),
-            Gdn(N, inverse=True),
-            up(N, 3),
+            up(M, wide),
+            Gdn(wide, inverse=True),
+            up(wide, wide),
+            Gdn(wide, inverse=True),
+            up(wide, wide),
+            Gdn(wide, inverse=True),
+            up(wide, 3),
         )
         self.prior = FactorisedPrior(M if kind == "factorized" else N)
         self.h_a: nn.Sequential | None = None
@@ -110,15 +119,16 @@ class CompressionModel(nn.Module):
                 up(N, N), nn.ReLU(), up(N, N), nn.ReLU(), down(N, M, 3, 1), nn.ReLU()
             )
         elif kind == "msh":
+            first, second = M + custom, M * 3 // 2 + custom
             self.h_a = nn.Sequential(
-                down(M, N, 3, 1), nn.LeakyReLU(), down(N, N), nn.LeakyReLU(), down(N, N)
+                down(M, wide, 3, 1), nn.LeakyReLU(), down(wide, wide), nn.LeakyReLU(), down(wide, N)
             )
             self.h_s = nn.Sequential(
-                up(N, M),
+                up(N, first),
                 nn.LeakyReLU(),
-                up(M, M * 3 // 2),
+                up(first, second),
                 nn.LeakyReLU(),
-                down(M * 3 // 2, M * 2, 3, 1),
+                down(second, M * 2, 3, 1),
             )
 
     def hyper_input(self, y: Tensor) -> Tensor:

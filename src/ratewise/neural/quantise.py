@@ -34,7 +34,7 @@ def quantise(
         raise InputError("h_s of the model has weights that are not finite")
     centre = torch.from_numpy(medians).double() / MEAN_UNIT
     convolutions = [m for m in h_s if isinstance(m, nn.Conv2d | nn.ConvTranspose2d)]
-    ranges = _ranges(h_s, [(symbols + centre[:, None, None]).float() for symbols in z])
+    ranges = activation_ranges(h_s, [(symbols + centre[:, None, None]).float() for symbols in z])
     layers = []
     scale_in = torch.full((len(centre),), 1 / SYMBOL, dtype=torch.float64)
     zero = torch.zeros(len(centre), dtype=torch.float64)
@@ -57,12 +57,12 @@ def quantise(
         else:
             scale_out, zero_out = ranges[number]
         slope = _slope(h_s, convolution)
-        layers.append(_layer(weight, bias, zero, slope, scale_out, zero_out))
+        layers.append(integer_layer(weight, bias, zero, slope, scale_out, zero_out))
         scale_in, zero = scale_out, zero_out
     return layers
 
 
-def _layer(
+def integer_layer(
     weight: Tensor,
     bias: Tensor,
     zero_in: Tensor,
@@ -70,20 +70,17 @@ def _layer(
     scale_out: Tensor,
     zero_out: Tensor,
 ) -> IntegerLayer:
-    """Round ``weight`` ``(out, in, k, k)``, in units of its inputs' scales, and ``bias``."""
+    """The layer of float ``weight`` ``(out, in, k, k)``, in units of its inputs' steps.
+
+    ``zero_in`` are the inputs' zero points, ``slope`` is the activation's below 0, and outputs
+    count in ``scale_out`` from ``zero_out``, ``(out,)`` each, all float64.
+    """
     step = weight.abs().amax((1, 2, 3)) / LARGEST
     # A row of hardly any weight must still hold its bias in 30 bits
     step = torch.maximum(step, bias.abs() / 2**30).clamp(min=1e-12)
     integers = torch.round(weight / step[:, None, None, None]).to(torch.int16)
     # What the inputs' zero points bring in goes off again, by the arithmetic of the layer
-    high, low = (digit.long() for digit in digits(integers))
-    zero_high, zero_low = (d.long()[:, None, None] for d in digits(zero_in.to(torch.int16)))
-    through_zero = ((DIGIT * high + low) * zero_high + high * zero_low).sum(1)
-    if weight.shape[-1] == 3:
-        brought_in = through_zero.sum((1, 2))[None]
-    else:
-        parities = [through_zero[:, a::2, b::2] for a in (0, 1) for b in (0, 1)]
-        brought_in = torch.stack([parity.sum((1, 2)) for parity in parities])
+    brought_in = through_zero_points(integers, zero_in.to(torch.int16))
     unit = step * DIGIT
     ratio = unit / scale_out
     shift = (19 - torch.floor(torch.log2(ratio))).clamp(0, 44)
@@ -97,8 +94,26 @@ def _layer(
     )
 
 
-def _ranges(h_s: nn.Sequential, z_hat: Sequence[Tensor]) -> list[tuple[Tensor, Tensor]]:
-    """Scale and zero point of each activation but the last, per feature map."""
+def through_zero_points(weight: Tensor, zero_in: Tensor) -> Tensor:
+    """What inputs at their zero points ``(in,)`` add to the sums of each row, int64.
+
+    ``(phases, out)``, like :attr:`ratewise.neural.integer.IntegerLayer.bias`; ``weight`` is int16
+    ``(out, in, k, k)``.
+    """
+    high, low = (digit.long() for digit in digits(weight))
+    zero_high, zero_low = (digit.long()[:, None, None] for digit in digits(zero_in))
+    products = ((DIGIT * high + low) * zero_high + high * zero_low).sum(1)
+    if weight.shape[-1] == 3:
+        return products.sum((1, 2))[None]
+    parities = [products[:, a::2, b::2] for a in (0, 1) for b in (0, 1)]
+    return torch.stack([parity.sum((1, 2)) for parity in parities])
+
+
+def activation_ranges(h_s: nn.Sequential, z_hat: Sequence[Tensor]) -> list[tuple[Tensor, Tensor]]:
+    """Scale and zero point of each activation but the last, per feature map, float64.
+
+    Three times what the activation reaches on ``z_hat`` (``(n, N, h, w)`` each) has integers.
+    """
     found: list[tuple[Tensor, Tensor]] = []
     values = list(z_hat)
     modules = list(copy.deepcopy(h_s).cpu().float())

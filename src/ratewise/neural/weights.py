@@ -63,6 +63,10 @@ class PackedModel:
     thresholds: NDArray[np.int32] | None = None
     layers: tuple[IntegerLayer, ...] = ()
     density: Mapping[str, Tensor] = field(default_factory=dict)
+    source: bytes | None = None
+    """The fingerprint of the model that this is an adaptation of."""
+    adaptation: bytes = b""
+    """The fingerprint of the adaptation, unless the source decodes what this codes."""
 
     @property
     def has_hyperprior(self) -> bool:
@@ -71,7 +75,12 @@ class PackedModel:
 
     @cached_property
     def fingerprint(self) -> bytes:
-        """Four bytes of a SHA-256 over architecture and every number that is coded with."""
+        """Four bytes of a SHA-256 over architecture and every number that is coded with.
+
+        An adapted model has its source's; :attr:`adaptation` tells it apart.
+        """
+        if self.source is not None:
+            return self.source
         digest = hashlib.sha256(json.dumps(asdict(self.architecture), sort_keys=True).encode())
         for key, value in sorted(self.tensors().items()):
             array = value.numpy()
@@ -85,8 +94,9 @@ class PackedModel:
 
         It has no h_s and no numbers in its prior: what they said is in the integers.
         """
+        custom = self.floats["g_a.0.weight"].shape[0] - self.architecture.N
         with torch.device("meta"):
-            network = self.architecture.build()
+            network = CompressionModel(self.architecture, max(0, custom))
         network.h_s = None
         transforms = _transforms(network)
         transforms.to_empty(device="cpu")
@@ -140,7 +150,7 @@ def pack(
         return PackedModel(*common, density=density)
     if not calibration:
         raise InputError("packing a model with a hyperprior needs calibration images: none given")
-    z = _calibration_symbols(PackedModel(*common), calibration)
+    z = calibration_symbols(PackedModel(*common), calibration)
     layers = quantise(model.h_s, medians, z, means=model.architecture.kind == "msh")
     return PackedModel(*common, gaussian_tables(), scale_thresholds(), tuple(layers), density)
 
@@ -234,7 +244,7 @@ def _check_finite(floats: Mapping[str, Tensor], where: str) -> None:
             raise InputError(f"{where} has weights that are not finite, in {key!r}")
 
 
-def _calibration_symbols(model: PackedModel, images: Sequence[Image]) -> list[Tensor]:
+def calibration_symbols(model: PackedModel, images: Sequence[Image]) -> list[Tensor]:
     """Symbols of z of ``images``, ``(n, N, h, w)`` each."""
     transforms = Transforms(model.network(), device="cpu", precision="fp32")
     centre = torch.from_numpy(model.medians)[:, None, None] / MEAN_UNIT

@@ -15,7 +15,10 @@ figures. A ``NAME.csv`` is known by its columns:
   files of its folder ``analysis``, as ``NAME-perception.csv`` and so on;
 - a bench's ``summary.csv``, with its ``bdrate.csv`` as ``NAME-bdrate.csv``: tables ``bench``,
   ``bdrate``; figure ``NAME-rates.png``. Curves that others published for the same images may stand
-  in ``NAME-published.csv``: they are drawn dashed, and there is a table ``published``.
+  in ``NAME-published.csv``: they are drawn dashed, and there is a table ``published``;
+- the ``points.csv`` of a comparison of adaptations, with its ``bdrate.csv`` as
+  ``NAME-bdrate.csv``, ``forgetting.csv`` and ``adaptations.csv`` likewise: tables ``adapted``,
+  ``forgetting``, ``grid``, ``adaptations``, ``adapted-points``; figure ``NAME-rates.png``.
 
 With ``--check`` it writes nothing and exits with 1 if a table would change or a figure is missing
 (its bytes are not compared: they depend on matplotlib's version).
@@ -32,11 +35,16 @@ from typing import TypeAlias
 
 from ratewise.errors import InputError
 from ratewise.files import write_atomically
+from ratewise.report.adaptation_results import (
+    POINT_COLUMNS,
+    AdaptationResults,
+    read_adaptation,
+)
 from ratewise.report.bench_results import SUMMARY_COLUMNS, BenchResults, read_bench
 from ratewise.report.csv_rows import missing_columns, read_rows
 from ratewise.report.study_results import StudyResults, missing_of_study, read_study
 
-Results: TypeAlias = StudyResults | BenchResults
+Results: TypeAlias = StudyResults | BenchResults | AdaptationResults
 
 _OPEN = re.compile(r"<!-- table:(?P<kind>\S+) -->\n")
 _CLOSE = "<!-- /table -->"
@@ -53,9 +61,13 @@ def read_results(path: Path) -> Results:
         return read_study(path, rows)
     if not no_bench:
         return read_bench(path, rows)
+    no_points = missing_columns(rows, POINT_COLUMNS)
+    if not no_points:
+        return read_adaptation(path, rows)
     raise InputError(
         f"{path}: neither the result rows of a study (no column {no_study[0]!r}) nor the summary "
-        f"of a bench (no column {no_bench[0]!r})"
+        f"of a bench (no column {no_bench[0]!r}) nor the points of a comparison of adaptations (no "
+        f"column {no_points[0]!r})"
     )
 
 

@@ -46,8 +46,11 @@ def load_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
             state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
         raise InputError(f"{path}: not a readable safetensors file ({error})") from error
-    header = json.loads(metadata[_KEY]) if _KEY in metadata else dict(metadata)
-    return state, header
+    try:
+        header = json.loads(metadata[_KEY]) if _KEY in metadata else metadata
+        return state, dict(header)
+    except (ValueError, TypeError):
+        raise InputError(f"{path}: not a readable safetensors file (damaged header)") from None
 
 
 def load_foreign(path: Path) -> dict[str, Tensor]:

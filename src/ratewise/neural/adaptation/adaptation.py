@@ -1,0 +1,259 @@
+"""An adaptation: what is added to a codec for a domain, a file of its own.
+
+It is bound to its source by fingerprint. The source is neither changed nor contained: an adapted
+codec is the two together (:meth:`Adaptation.applied`).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from ratewise.errors import InputError
+from ratewise.neural.adaptation.custom import custom_masks
+from ratewise.neural.adaptation.integers import with_custom
+from ratewise.neural.bitstream import FINGERPRINT_BYTES
+from ratewise.neural.integer import IntegerLayer
+from ratewise.neural.models import CompressionModel
+from ratewise.neural.tables import Tables
+from ratewise.neural.weights import PackedModel
+from ratewise.training.weights import load_weights, save_weights
+
+FORMAT = "ratewise codec adaptation 1"
+
+Method = Literal["cawf", "low_rank", "finetune"]
+
+_MOST_CUSTOM = 1024
+_FLOATS = ("g_a", "g_s", "h_a")
+_TABLES = ("frequencies", "lengths", "firsts")
+_LAYER = ("weight", "padding", "bias", "steps")
+
+
+@dataclass(frozen=True, eq=False)
+class Adaptation:
+    """What ``method`` adds to the codec of fingerprint ``source``.
+
+    ``structure`` (JSON-able) is what decides how ``tensors`` are read: of ``cawf`` its ``width``
+    and ``kernel``. ``about`` says how it came about, such as its lambda; it changes nothing.
+
+    ========= ====================================================================================
+    cawf      ``custom.<parameter>``: the custom numbers of g_a, g_s and h_a, in the order of
+              :func:`ratewise.neural.adaptation.custom.custom_masks`, less the source's;
+              ``h_s.*`` (:mod:`ratewise.neural.adaptation.integers`) and ``prior.*``, the tables
+              of z, unless the entropy model is frozen
+    low_rank  ``<layer>.A`` and ``<layer>.B`` of g_a, g_s and h_a
+    finetune  what takes the place of the source's: whole transforms, ``h_s.*``, ``prior.*``
+    ========= ====================================================================================
+    """
+
+    source: bytes
+    method: Method
+    structure: Mapping[str, Any]
+    tensors: Mapping[str, Tensor]
+    about: Mapping[str, Any]
+
+    @cached_property
+    def fingerprint(self) -> bytes:
+        """Four bytes of a SHA-256 over source, method, structure and every number."""
+        known = [self.source.hex(), self.method, dict(self.structure)]
+        digest = hashlib.sha256(json.dumps(known, sort_keys=True).encode())
+        for key, value in sorted(self.tensors.items()):
+            array = value.contiguous().numpy()
+            array = array.astype(array.dtype.newbyteorder("<"), copy=False)
+            digest.update(f"{key} {array.dtype.str} {array.shape}\n".encode())
+            digest.update(array.tobytes())
+        return digest.digest()[:FINGERPRINT_BYTES]
+
+    @property
+    def decodes_as_source(self) -> bool:
+        """Whether the source decodes what is coded with it: only its encoder is another."""
+        return all(key.split(".")[0] in ("g_a", "h_a") for key in self.tensors)
+
+    def applied(self, source: PackedModel) -> PackedModel:
+        """The adapted codec.
+
+        Raises :class:`InputError` if this is an adaptation of another codec, which names both
+        fingerprints, or its parts do not fit.
+        """
+        if source.fingerprint != self.source:
+            raise InputError(
+                f"the adaptation {self.fingerprint.hex()} is of the codec {self.source.hex()}, not "
+                f"of {source.fingerprint.hex()}"
+            )
+        try:
+            return self._checked(source)
+        except InputError as error:
+            raise InputError(f"adaptation {self.fingerprint.hex()}: {error}") from None
+
+    def _checked(self, source: PackedModel) -> PackedModel:
+        made = {"cawf": _with_custom, "low_rank": _with_low_rank, "finetune": _replaced}[
+            self.method
+        ](source, self)
+        for key, value in made.floats.items():
+            if not torch.isfinite(value).all():
+                raise InputError(f"the adaptation has weights that are not finite, in {key!r}")
+        adapted = dataclasses.replace(
+            made,
+            density={},
+            source=source.fingerprint,
+            adaptation=b"" if self.decodes_as_source else self.fingerprint,
+        )
+        adapted.network()  # names what does not fit
+        return adapted
+
+    def save(self, path: Path) -> None:
+        """Write it as one safetensors file; same adaptation, same bytes."""
+        header = {
+            "format": FORMAT,
+            "source": self.source.hex(),
+            "method": self.method,
+            "structure": dict(self.structure),
+            "fingerprint": self.fingerprint.hex(),
+        }
+        save_weights(path, dict(self.tensors), {"about": dict(self.about), **header})
+
+
+def load_adaptation(path: Path) -> Adaptation:
+    """The adaptation that :meth:`Adaptation.save` wrote to ``path``.
+
+    Raises :class:`InputError`, which names the file, if it is missing, none, or damaged.
+    """
+    tensors, header = load_weights(path)
+    if header.get("format") != FORMAT:
+        raise InputError(f"{path}: is no adaptation of a codec")
+    try:
+        source, method = bytes.fromhex(header["source"]), header["method"]
+        known, about = dict(header["structure"]), dict(header["about"])
+        named = bytes.fromhex(header["fingerprint"])
+    except (KeyError, TypeError, ValueError):
+        raise InputError(f"{path}: the adaptation's header is damaged") from None
+    if method not in ("cawf", "low_rank", "finetune"):
+        raise InputError(f"{path}: is an adaptation of the unknown method {method!r}")
+    found = Adaptation(source, method, known, tensors, about)
+    if found.fingerprint != named:
+        raise InputError(
+            f"{path}: the adaptation is damaged: its numbers are those of "
+            f"{found.fingerprint.hex()}, not of {named.hex()}"
+        )
+    return found
+
+
+def custom_numbers(wide: CompressionModel, source: PackedModel, kernel: int) -> dict[str, Tensor]:
+    """What a trained wide network has beside ``source``: ``custom.*``, float16.
+
+    Of g_a, g_s and h_a; raises :class:`InputError` where float16 cannot hold it.
+    """
+    base = _embedded(source, wide.custom)
+    masks = custom_masks(wide, kernel)
+    found = {}
+    for name, parameter in wide.named_parameters():
+        if name.split(".")[0] in _FLOATS and masks[name].any():
+            more = (parameter.detach().cpu().float() - base[name])[masks[name]].half()
+            if not torch.isfinite(more).all():
+                raise InputError(f"the adapted model has weights that are not finite, in {name!r}")
+            found[f"custom.{name}"] = more
+    return found
+
+
+def tables_of(prior: Tables) -> dict[str, Tensor]:
+    """``prior.*`` of the tables of z."""
+    return {f"prior.{part}": torch.from_numpy(getattr(prior, part)) for part in _TABLES}
+
+
+def layers_of(layers: tuple[IntegerLayer, ...]) -> dict[str, Tensor]:
+    """``h_s.*`` of whole layers."""
+    return {
+        f"h_s.{number}.{part}": getattr(layer, part)
+        for number, layer in enumerate(layers)
+        for part in _LAYER
+    }
+
+
+def _with_custom(source: PackedModel, adaptation: Adaptation) -> PackedModel:
+    tensors = adaptation.tensors
+    width, kernel = (adaptation.structure.get(key) for key in ("width", "kernel"))
+    if not isinstance(width, int) or not 0 <= width <= _MOST_CUSTOM or kernel not in (3, 5):
+        raise InputError(f"the adaptation's width {width} or kernel {kernel} cannot be")
+    floats = _embedded(source, width)
+    with torch.device("meta"):
+        wide = CompressionModel(source.architecture, width)
+    masks = custom_masks(wide, kernel)
+    for name in floats:
+        mask, more = masks[name], tensors.get(f"custom.{name}")
+        if mask.any():
+            if more is None or more.shape != (int(mask.sum()),):
+                raise InputError(f"the adaptation's {name!r} is missing or of another size")
+            floats[name][mask] += more.float()
+    layers = source.layers
+    if any(key.startswith("h_s.") for key in tensors):
+        layers = with_custom(layers, tensors)
+    return dataclasses.replace(source, floats=floats, layers=layers, prior=_tables(source, tensors))
+
+
+def _embedded(source: PackedModel, width: int) -> dict[str, Tensor]:
+    """The source's floats in a network that is ``width`` maps wider, 0 elsewhere; float32."""
+    with torch.device("meta"):
+        wide = CompressionModel(source.architecture, width)
+    found = {}
+    for name, parameter in wide.named_parameters():
+        if name.split(".")[0] in _FLOATS:
+            own = source.floats[name].float()
+            found[name] = torch.zeros(parameter.shape)
+            found[name][tuple(slice(0, side) for side in own.shape)] = own
+    return found
+
+
+def _with_low_rank(source: PackedModel, adaptation: Adaptation) -> PackedModel:
+    floats = {key: value.float() for key, value in source.floats.items()}
+    for key in adaptation.tensors:
+        layer, _, part = key.rpartition(".")
+        name = f"{layer}.weight"
+        if part not in "AB" or name not in floats:
+            raise InputError(f"the adaptation has an unknown part {key!r}")
+        if part == "B":
+            try:
+                a, b = (adaptation.tensors[f"{layer}.{one}"].float() for one in "AB")
+                floats[name] = floats[name] + (b @ a).view_as(floats[name])
+            except (KeyError, RuntimeError):
+                raise InputError(f"the adaptation's {layer!r} does not fit its source") from None
+    return dataclasses.replace(source, floats=floats)
+
+
+def _replaced(source: PackedModel, adaptation: Adaptation) -> PackedModel:
+    tensors = adaptation.tensors
+    floats = {key: tensors.get(key, value) for key, value in source.floats.items()}
+    layers = source.layers
+    if any(key.startswith("h_s.") for key in tensors):
+        try:
+            layers = tuple(
+                IntegerLayer(*(tensors[f"h_s.{number}.{part}"] for part in _LAYER))
+                for number in range(len(source.layers))
+            )
+        except KeyError as error:
+            raise InputError(f"the adaptation lacks {error.args[0]!r}") from None
+        if any(
+            a.weight.shape != b.weight.shape for a, b in zip(layers, source.layers, strict=True)
+        ):
+            raise InputError("the adaptation's h_s is not of its source's widths")
+    return dataclasses.replace(source, floats=floats, layers=layers, prior=_tables(source, tensors))
+
+
+def _tables(source: PackedModel, tensors: Mapping[str, Tensor]) -> Tables:
+    if "prior.frequencies" not in tensors:
+        return source.prior
+    try:
+        found = Tables(*(tensors[f"prior.{part}"].numpy() for part in _TABLES))
+    except KeyError as error:
+        raise InputError(f"the adaptation lacks {error.args[0]!r}") from None
+    if len(found) != len(source.prior):
+        raise InputError(f"the adaptation's tables are not of {len(source.prior)} feature maps")
+    return found

@@ -1,0 +1,1 @@
+"""Comparing ways to adapt a codec: what each gains on a new domain, and what it forgets."""

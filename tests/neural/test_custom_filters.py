@@ -1,0 +1,184 @@
+"""Custom filters beside a source: zero at the start, learned alone, counted."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from adaptation_examples import LAMBDA, Drawn, pictures, small_source
+from torch import Tensor
+
+from ratewise.neural.adaptation.custom import (
+    custom_masks,
+    learn_only,
+    size,
+    widened,
+    width_for,
+)
+from ratewise.neural.adaptation.objective import AdaptationObjective, coded_exactly
+from ratewise.neural.adaptation.unpacking import unpacked
+from ratewise.neural.models import Architecture, CompressionModel
+from ratewise.neural.training.patches import PatchSource, to_tensor
+from ratewise.neural.weights import PackedModel
+from ratewise.training.loop import fit
+from ratewise.training.settings import OptimiserSettings, TrainingSettings
+
+N, M, WIDTH = 8, 12, 3
+
+
+@pytest.fixture(scope="module")
+def source() -> PackedModel:
+    return small_source()
+
+
+def _seeded(model: CompressionModel, kernel: int) -> CompressionModel:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(3)
+        return widened(model, WIDTH, kernel)
+
+
+@pytest.mark.parametrize("kernel", [3, 5])
+def test_a_widened_network_computes_what_its_source_does(source: PackedModel, kernel: int) -> None:
+    narrow = unpacked(source)
+    wide = _seeded(narrow, kernel)
+    x = torch.stack([to_tensor(image) for image in pictures(2, height=64, width=128)])
+    with torch.inference_mode():
+        for before, after in zip(_latents(narrow, x), _latents(wide, x), strict=True):
+            assert torch.allclose(before, after, rtol=1e-5, atol=1e-5)
+        # Not because custom maps were silent: they are there, and nobody listens
+        assert float(wide.g_a[:2](x)[:, N:].abs().mean()) > 1e-3
+        one, two = (coded_exactly(model, x) for model in (narrow, wide))
+    assert torch.allclose(one["x_hat"], two["x_hat"], atol=1e-5)
+    for latent, likelihood in one["likelihoods"].items():
+        assert torch.allclose(likelihood, two["likelihoods"][latent], atol=1e-4)
+
+
+def _latents(model: CompressionModel, x: Tensor) -> list[Tensor]:
+    assert model.h_a is not None
+    assert model.h_s is not None
+    y = model.g_a(x)
+    z = model.h_a(y)
+    return [y, z, model.h_s(torch.round(z)), model.g_s(torch.round(y))]
+
+
+def _train(wide: CompressionModel, folder: Path, ema: float | None = None) -> None:
+    learn_only(wide, custom_masks(wide, 3))
+    photographs = Drawn(4)
+    patches = PatchSource(photographs, [0, 1, 2, 3], 64, (1.0, 1.0))
+    adam = OptimiserSettings(kind="adam", lr=1e-2)
+    objective = AdaptationObjective(wide, LAMBDA, "mse", adam, [photographs.load(0)])
+    settings = TrainingSettings(
+        steps=5, batch_size=2, clip_norm=1.0, ema=ema, device="cpu", precision="fp32"
+    )
+    fit(objective, patches, settings, folder, quiet=True)
+
+
+@pytest.mark.parametrize("ema", [None, 0.9])
+def test_training_moves_custom_numbers_and_no_other(
+    source: PackedModel, tmp_path: Path, ema: float | None
+) -> None:
+    narrow = unpacked(source)
+    wide = _seeded(narrow, 3)
+    before = {key: value.detach().clone() for key, value in wide.state_dict().items()}
+    _train(wide, tmp_path, ema)
+    masks = custom_masks(wide, 3)
+    for name, parameter in wide.named_parameters():
+        mask, now = masks[name], parameter.detach().cpu()
+        assert torch.equal(now[~mask], before[name][~mask]), name
+        if name.split(".")[0] != "prior":
+            inside = now[tuple(slice(0, side) for side in _shape(narrow, name))]
+            if not name.endswith("bias"):
+                assert torch.equal(inside, narrow.get_parameter(name)), name
+    learned = [name for name, mask in masks.items() if mask.any()]
+    still = [n for n in learned if torch.equal(wide.get_parameter(n).cpu(), before[n])]
+    # Inside h_s, and behind custom maps, all had a gradient after a step or two
+    assert still == []
+
+
+def _shape(model: CompressionModel, name: str) -> torch.Size:
+    return model.get_parameter(name).shape
+
+
+def test_source_numbers_get_no_gradient(source: PackedModel) -> None:
+    wide = _seeded(unpacked(source), 3)
+    masks = custom_masks(wide, 3)
+    learn_only(wide, masks)
+    x = to_tensor(Drawn(1).load(0))[None, :, :64, :64]
+    coded = wide(x)
+    (coded["x_hat"].sum() + sum(v.log().sum() for v in coded["likelihoods"].values())).backward()
+    for name, parameter in wide.named_parameters():
+        assert (parameter.grad is not None) == bool(masks[name].any()), name
+        if parameter.grad is not None:
+            assert not parameter.grad[~masks[name]].any(), name
+            assert torch.isfinite(parameter.grad).all()
+    assert not wide.prior.quantiles.requires_grad
+
+
+def test_the_two_normalise_apart_and_filters_keep_their_rim_of_zeros(
+    source: PackedModel, tmp_path: Path
+) -> None:
+    wide = _seeded(unpacked(source), 3)
+    _assert_apart(wide)
+    _train(wide, tmp_path)
+    _assert_apart(wide)
+
+
+def _assert_apart(wide: CompressionModel) -> None:
+    rims = 0
+    for name, parameter in wide.named_parameters():
+        if name.endswith("gamma"):
+            assert not parameter[:N, N:].any(), name
+            assert not parameter[N:, :N].any(), name
+            assert parameter[N:, N:].any(), name
+        if parameter.ndim == 4 and parameter.shape[-1] == 5:
+            custom = custom_masks(wide, 5)[name]
+            rim = torch.ones(5, 5, dtype=torch.bool)
+            rim[1:4, 1:4] = False
+            assert not parameter[custom & rim].any(), name
+            rims += int((custom & rim).sum())
+    assert rims > 1000
+
+
+def test_custom_numbers_are_counted_as_by_hand() -> None:
+    wide = CompressionModel(Architecture("msh", N, M), WIDTH)
+
+    def layer(inputs: int, outputs: int, taps: int, new_in: int, new_out: int) -> int:
+        # What is more in a wider layer, and all the biases
+        more = (inputs + new_in) * (outputs + new_out) - inputs * outputs
+        return more * taps + outputs + new_out
+
+    gdn = WIDTH * WIDTH + WIDTH
+    half = M * 3 // 2
+    by_hand = {
+        3: {
+            "g_a": layer(3, N, 9, 0, 3) + 2 * layer(N, N, 9, 3, 3) + layer(N, M, 9, 3, 0) + 3 * gdn,
+            "g_s": layer(M, N, 9, 0, 3) + 2 * layer(N, N, 9, 3, 3) + layer(N, 3, 9, 3, 0) + 3 * gdn,
+            "h_a": layer(M, N, 9, 0, 3) + layer(N, N, 9, 3, 3) + layer(N, N, 9, 3, 0),
+            "h_s": layer(N, M, 9, 0, 3) + layer(M, half, 9, 3, 3) + layer(half, 2 * M, 9, 3, 0),
+        },
+        5: {"h_a": layer(M, N, 9, 0, 3) + layer(N, N, 25, 3, 3) + layer(N, N, 25, 3, 0)},
+    }
+    density = N * (3 + 9 + 9 + 9 + 3 + (3 + 3 + 3 + 3 + 1) + 4 * 3)
+    for kernel, parts in by_hand.items():
+        masks = custom_masks(wide, kernel)
+        for part, wanted in parts.items():
+            own = {name: mask for name, mask in masks.items() if name.split(".")[0] == part}
+            assert size(own) == wanted, (kernel, part)
+    assert size(custom_masks(wide, 3)) == sum(by_hand[3].values()) + density
+    outside = custom_masks(wide, 3, prior=False)
+    assert size(outside) == sum(by_hand[3].values()) - by_hand[3]["h_s"]
+
+
+@pytest.mark.parametrize("prior", [True, False])
+@pytest.mark.parametrize("share", [0.005, 0.02, 0.08])
+def test_the_width_is_the_largest_that_keeps_to_the_share(share: float, prior: bool) -> None:
+    architecture = Architecture("msh", 64, 96)  # the packaged codecs'
+    total = sum(p.numel() for p in CompressionModel(architecture).parameters())
+    assert total == 1764499
+    width = width_for(architecture, share, prior=prior)
+
+    def count(wide: int) -> int:
+        return size(custom_masks(CompressionModel(architecture, wide), prior=prior))
+
+    assert count(width) <= share * total < count(width + 1)
