@@ -16,8 +16,8 @@ from conftest import make_network, make_texture
 from ratewise.files import sha256_bytes
 from ratewise.images import Image, encode_png
 from ratewise.neural import bitstream
-from ratewise.neural.codec import packaged
 from ratewise.neural.coder import NeuralCoder
+from ratewise.neural.loading import packaged
 from ratewise.neural.weights import load, pack
 
 FOLDER = Path(__file__).with_name("golden")

@@ -24,8 +24,8 @@ from ratewise.images import Image
 from ratewise.neural.adaptation.adaptation import Adaptation, load_adaptation
 from ratewise.neural.adaptation.custom import custom_masks, size, widened, width_for
 from ratewise.neural.adaptation.unpacking import unpacked
-from ratewise.neural.codec import packaged
 from ratewise.neural.coder import NeuralCoder
+from ratewise.neural.loading import packaged
 from ratewise.neural.models import CompressionModel
 from ratewise.neural.weights import PackedModel, load
 from ratewise.training.weights import load_weights, save_weights

@@ -31,8 +31,9 @@ from ratewise.neural.adaptation.custom import widened
 from ratewise.neural.adaptation.library import AdaptedCoder, Library
 from ratewise.neural.adaptation.unpacking import unpacked
 from ratewise.neural.bitstream import Header
-from ratewise.neural.codec import MshCodec, packaged
+from ratewise.neural.codec import MshCodec
 from ratewise.neural.coder import NeuralCoder
+from ratewise.neural.loading import packaged
 from ratewise.neural.weights import PackedModel, load
 
 GOLDEN = Path(__file__).with_name("golden")

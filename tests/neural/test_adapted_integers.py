@@ -15,9 +15,9 @@ from ratewise.neural.adaptation.adaptation import Adaptation
 from ratewise.neural.adaptation.custom import widened
 from ratewise.neural.adaptation.integers import with_custom
 from ratewise.neural.adaptation.unpacking import unpacked
-from ratewise.neural.codec import packaged
 from ratewise.neural.cost import integer_cost
 from ratewise.neural.integer import LARGEST, HyperSynthesis
+from ratewise.neural.loading import packaged
 from ratewise.neural.tables import MEAN_UNIT, SCALE_UNIT
 from ratewise.neural.weights import PackedModel, calibration_symbols, load
 

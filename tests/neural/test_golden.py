@@ -12,8 +12,8 @@ from ratewise import codecs
 from ratewise.files import read_json, sha256_bytes
 from ratewise.images import read_image
 from ratewise.neural import bitstream
-from ratewise.neural.codec import packaged
 from ratewise.neural.coder import NeuralCoder
+from ratewise.neural.loading import packaged
 from ratewise.neural.weights import load
 
 FOLDER = Path(__file__).with_name("golden")

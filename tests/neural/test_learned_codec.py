@@ -14,7 +14,7 @@ import pytest
 from ratewise.codecs.base import Codec
 from ratewise.errors import CodecError, InputError
 from ratewise.images import Image
-from ratewise.neural import codec as learned
+from ratewise.neural import loading
 from ratewise.neural.codec import FactorizedCodec, HyperpriorCodec, MshCodec
 from ratewise.neural.models import CompressionModel, Kind
 from ratewise.neural.weights import PackedModel, pack
@@ -37,7 +37,7 @@ def pretrained(
     for quality in range(1, 6):
         packed = pack(network("msh", 4, 6, quality), [texture(0, 64, 64)])
         packed.save(tmp_path / f"msh-small-{quality}.safetensors")
-    monkeypatch.setattr(learned, "PACKAGED", tmp_path)
+    monkeypatch.setattr(loading, "PACKAGED", tmp_path)
     return tmp_path
 
 
@@ -106,7 +106,7 @@ def test_qualities_are_packaged_models(pretrained: Path, texture: Callable[..., 
 def test_missing_weights_are_named(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, weights: Path
 ) -> None:
-    monkeypatch.setattr(learned, "PACKAGED", tmp_path / "nothing")
+    monkeypatch.setattr(loading, "PACKAGED", tmp_path / "nothing")
     reason = MshCodec.unavailable()
     assert reason is not None
     assert "msh-small-1.safetensors" in reason

@@ -11,9 +11,9 @@ import torch
 from ratewise.errors import InputError
 from ratewise.images import Image
 from ratewise.neural.adaptation.unpacking import unpacked
-from ratewise.neural.codec import packaged
 from ratewise.neural.cost import integer_cost
 from ratewise.neural.integer import LARGEST_SCALE, HyperSynthesis
+from ratewise.neural.loading import packaged
 from ratewise.neural.models import CompressionModel, Kind
 from ratewise.neural.tables import MEAN_UNIT, SCALE_UNIT
 from ratewise.neural.weights import PackedModel, load, pack

@@ -2,31 +2,35 @@
 
 from __future__ import annotations
 
-import functools
-import json
 from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, ClassVar, Self
 
 from pydantic import Field, model_validator
 
 from ratewise.codecs import spec
 from ratewise.codecs.base import OperatingPoint
 from ratewise.codecs.configured import ConfiguredCodec
-from ratewise.errors import CodecError, InputError
-from ratewise.files import fingerprint, sha256_file
+from ratewise.errors import InputError
+from ratewise.files import fingerprint
 from ratewise.images import Image
 from ratewise.neural import bitstream
+from ratewise.neural.loading import (
+    adaptation_files,
+    adaptation_names,
+    adapted_coder,
+    digest_of,
+    fingerprint_of,
+    load_coder,
+    packaged,
+)
 
 if TYPE_CHECKING:
     from ratewise.neural.adaptation.library import AdaptedCoder
     from ratewise.neural.coder import NeuralCoder
 
     Coder = NeuralCoder | AdaptedCoder
-
-PACKAGED = Path(__file__).parent / "pretrained"
-"""The folder of the weights that come with the package: ``msh-small-1.safetensors`` and so on."""
 
 
 class LearnedCodec(ConfiguredCodec):
@@ -86,7 +90,7 @@ class LearnedCodec(ConfiguredCodec):
     def fingerprint(self) -> str:
         """Hex digest of library versions and the content of the weights."""
         return fingerprint(
-            {"codec": self.name, "versions": dict(self.versions), "weights": _digest(self.path)}
+            {"codec": self.name, "versions": dict(self.versions), "weights": digest_of(self.path)}
         )
 
     def encode(self, image: Image) -> bytes:
@@ -189,7 +193,7 @@ class MshCodec(LearnedCodec):
         if not self.adaptations and "adaptation" in self.model_fields_set:
             raise ValueError("adaptation needs adaptations=PATH, a file or folder of them")
         if self.adaptations:
-            names = [name for file in self._adaptation_files() for name in _names(file)]
+            names = [name for file in self._adaptation_files() for name in adaptation_names(file)]
             if not names:
                 raise ValueError(f"{self.adaptations}: holds no adaptations (*.safetensors)")
             allowed = list(dict.fromkeys(["auto", "none", *names]))
@@ -232,7 +236,7 @@ class MshCodec(LearnedCodec):
         return fingerprint(
             {
                 "source": super().fingerprint,
-                "adaptations": {file.stem: _digest(file) for file in files},
+                "adaptations": {file.stem: digest_of(file) for file in files},
                 "adaptation": self.adaptation,
             }
         )
@@ -243,7 +247,7 @@ class MshCodec(LearnedCodec):
         return Path(self.weights) if self.weights else packaged(self.quality)
 
     def _adaptation_files(self) -> list[Path]:
-        return _adaptation_files(Path(self.adaptations))
+        return adaptation_files(Path(self.adaptations))
 
     @classmethod
     def _qualities(cls) -> list[int]:
@@ -260,88 +264,7 @@ class MshCodec(LearnedCodec):
 
     def _path_for(self, data: bytes) -> Path:
         wanted = bitstream.read(data)[0].fingerprint
-        if self.weights or _fingerprint(self.path) == wanted:
+        if self.weights or fingerprint_of(self.path) == wanted:
             return self.path
         others = (path for path in map(packaged, self._qualities()) if path.is_file())
-        return next((path for path in others if _fingerprint(path) == wanted), self.path)
-
-
-def packaged(quality: int) -> Path:
-    """The weights that come with the package for ``msh:quality=...``."""
-    return PACKAGED / f"msh-small-{quality}.safetensors"
-
-
-def load_coder(path: Path) -> NeuralCoder:
-    """The coder of the packed weights at ``path``, made once in each process.
-
-    Raises :class:`InputError` if there is no such file, or no packed weights in it.
-    """
-    if not path.is_file():
-        raise InputError(f"{path}: no such weights file")
-    return _loaded(path, *_state(path))
-
-
-def adapted_coder(path: Path, adaptations: Path, choice: str) -> AdaptedCoder:
-    """The coder of the packed weights at ``path`` with adaptations, made once in each process.
-
-    Raises :class:`InputError` like :func:`load_coder`, :func:`open_library` and
-    :class:`AdaptedCoder`.
-    """
-    files = (file for file in _adaptation_files(adaptations) if file.is_file())
-    states = tuple((file.name, *_state(file)) for file in files)
-    return _adapted(path, adaptations, choice, _state(path), states)
-
-
-@functools.lru_cache(maxsize=8)
-def _adapted(path: Path, adaptations: Path, choice: str, *states: Any) -> AdaptedCoder:
-    from ratewise.neural.adaptation.library import AdaptedCoder, open_library
-
-    return AdaptedCoder(load_coder(path).model, open_library(adaptations), choice)
-
-
-def _adaptation_files(path: Path) -> list[Path]:
-    return sorted(path.glob("*.safetensors")) if path.is_dir() else [path]
-
-
-def _names(path: Path) -> list[str]:
-    """What the adaptation in a file is called, as far as the file tells without being loaded."""
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(path, framework="numpy") as file:
-            given = json.loads((file.metadata() or {})["ratewise"])["about"]["name"]
-    except (SafetensorError, OSError, KeyError, TypeError, ValueError):
-        return [path.stem]  # what is wrong with it is said where it is loaded
-    return [path.stem, given] if isinstance(given, str) else [path.stem]
-
-
-def _state(path: Path) -> tuple[int, int]:
-    """What changes when a file is written anew: time and size."""
-    status = path.stat()
-    return status.st_mtime_ns, status.st_size
-
-
-@functools.lru_cache(maxsize=8)
-def _loaded(path: Path, *state: Any) -> NeuralCoder:
-    from ratewise.neural.coder import NeuralCoder
-    from ratewise.neural.weights import load
-
-    return NeuralCoder(load(path))
-
-
-def _digest(path: Path) -> str:
-    if not path.is_file():
-        raise InputError(f"{path}: no such weights file")
-    return _hashed(path, *_state(path))
-
-
-@functools.lru_cache(maxsize=64)
-def _hashed(path: Path, *state: Any) -> str:
-    return sha256_file(path)
-
-
-def _fingerprint(path: Path) -> bytes:
-    try:
-        return load_coder(path).model.fingerprint
-    except InputError as error:
-        raise CodecError(str(error)) from error
+        return next((path for path in others if fingerprint_of(path) == wanted), self.path)

@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 
 from ratewise.errors import InputError
 from ratewise.neural.adaptation.settings import AdaptationSettings
-from ratewise.neural.codec import packaged
+from ratewise.neural.loading import packaged
 from ratewise.neural.training.settings import ImagesSettings
 from ratewise.validation import Settings
 
