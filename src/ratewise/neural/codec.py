@@ -16,6 +16,7 @@ from ratewise.errors import InputError
 from ratewise.files import fingerprint
 from ratewise.images import Image
 from ratewise.neural import bitstream
+from ratewise.neural.adaptation.settings import AUTO
 from ratewise.neural.loading import (
     adaptation_files,
     adaptation_names,
@@ -178,7 +179,7 @@ class MshCodec(LearnedCodec):
     quality: int = Field(3, ge=1, le=5)
     weights: str = ""
     adaptations: str = ""
-    adaptation: str = "auto"
+    adaptation: str = AUTO
 
     @model_validator(mode="after")
     def _one_of_both(self) -> Self:
@@ -190,7 +191,7 @@ class MshCodec(LearnedCodec):
     def _adaptations_are_there(self) -> Self:
         if self.adaptations and not Path(self.adaptations).exists():
             raise ValueError(f"adaptations={self.adaptations}: no such file or folder")
-        if not self.adaptations and "adaptation" in self.model_fields_set:
+        if not self.adaptations and self.adaptation != AUTO:
             raise ValueError("adaptation needs adaptations=PATH, a file or folder of them")
         if self.adaptations:
             names = [name for file in self._adaptation_files() for name in adaptation_names(file)]
