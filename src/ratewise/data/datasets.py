@@ -200,14 +200,10 @@ def open_dataset(settings: DatasetSettings, base: Path) -> Dataset:
     environment variable RATEWISE_DATA names. Without a root, it is the data set's name. Raises
     :class:`InputError` that names a missing folder.
     """
-    if isinstance(settings, StreetsSettings):
-        from ratewise.data.synthetic import Streets
+    if isinstance(settings, StreetsSettings | ScreensSettings):
+        from ratewise.data.drawn import Drawn
 
-        return Streets(settings.train, settings.val, settings.width, settings.height, settings.seed)
-    if isinstance(settings, ScreensSettings):
-        from ratewise.data.screens.dataset import Screens
-
-        return Screens(settings.train, settings.val, settings.width, settings.height, settings.seed)
+        return Drawn(**settings.model_dump(exclude={"root"}))
     root = _find_root(settings.root or settings.name, base)
     if isinstance(settings, CamVidSettings):
         from ratewise.data.camvid import CamVid

@@ -16,7 +16,7 @@ from ratewise.errors import InputError
 from ratewise.files import fingerprint
 from ratewise.images import Image
 from ratewise.neural import bitstream
-from ratewise.neural.adaptation.settings import AUTO
+from ratewise.neural.adaptation.settings import AUTO, NONE
 from ratewise.neural.loading import (
     adaptation_files,
     adaptation_names,
@@ -197,7 +197,7 @@ class MshCodec(LearnedCodec):
             names = [name for file in self._adaptation_files() for name in adaptation_names(file)]
             if not names:
                 raise ValueError(f"{self.adaptations}: holds no adaptations (*.safetensors)")
-            allowed = list(dict.fromkeys(["auto", "none", *names]))
+            allowed = list(dict.fromkeys([AUTO, NONE, *names]))
             if self.adaptation not in allowed:
                 raise ValueError(
                     f"adaptation={self.adaptation}: {self.adaptations} has no such adaptation "
@@ -260,7 +260,7 @@ class MshCodec(LearnedCodec):
         if not self.adaptations:
             return coder
         # What is encoded with is no matter to decoding, where a path is given
-        choice = self.adaptation if path is None else "none"
+        choice = self.adaptation if path is None else NONE
         return adapted_coder(path or self.path, Path(self.adaptations), choice)
 
     def _path_for(self, data: bytes) -> Path:

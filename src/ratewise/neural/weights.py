@@ -81,13 +81,7 @@ class PackedModel:
         """
         if self.source is not None:
             return self.source
-        digest = hashlib.sha256(json.dumps(asdict(self.architecture), sort_keys=True).encode())
-        for key, value in sorted(self.tensors().items()):
-            array = value.numpy()
-            array = array.astype(array.dtype.newbyteorder("<"), copy=False)
-            digest.update(f"{key} {array.dtype.str} {array.shape}\n".encode())
-            digest.update(array.tobytes())
-        return digest.digest()[:FINGERPRINT_BYTES]
+        return fingerprint_of(asdict(self.architecture), self.tensors())
 
     def network(self) -> CompressionModel:
         """A network with the transforms' weights, in float32, on the CPU.
@@ -121,6 +115,17 @@ class PackedModel:
         about = {"format": FORMAT, "architecture": asdict(self.architecture)}
         density = {f"{_DENSITY}{key}": value for key, value in self.density.items()}
         save_weights(path, self.tensors() | density, {**self.header, **about})
+
+
+def fingerprint_of(about: Any, tensors: Mapping[str, Tensor]) -> bytes:
+    """Four bytes of a SHA-256 over ``about`` (JSON-able) and all ``tensors``."""
+    digest = hashlib.sha256(json.dumps(about, sort_keys=True).encode())
+    for key, value in sorted(tensors.items()):
+        array = value.contiguous().numpy()
+        array = array.astype(array.dtype.newbyteorder("<"), copy=False)
+        digest.update(f"{key} {array.dtype.str} {array.shape}\n".encode())
+        digest.update(array.tobytes())
+    return digest.digest()[:FINGERPRINT_BYTES]
 
 
 def pack(

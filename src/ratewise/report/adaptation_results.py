@@ -19,7 +19,7 @@ from ratewise.report.adaptation_tables import (
 )
 from ratewise.report.csv_rows import read_rows
 from ratewise.report.text import markdown
-from ratewise.study.adaptation.tables import ADAPTATIONS, BDRATE, FORGETTING, POINTS, Comparison
+from ratewise.study.adaptation.tables import ADAPTATIONS, BDRATE, FORGETTING, Comparison
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -84,7 +84,3 @@ def read_comparison(
         qualities=found["bdrate"]["qualities"].astype(str),
     )
     return Comparison(name, description, **found)
-
-
-POINT_COLUMNS = POINTS
-"""The columns that a comparison's ``points.csv`` is known by."""

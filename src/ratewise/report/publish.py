@@ -35,14 +35,11 @@ from typing import TypeAlias
 
 from ratewise.errors import InputError
 from ratewise.files import write_atomically
-from ratewise.report.adaptation_results import (
-    POINT_COLUMNS,
-    AdaptationResults,
-    read_adaptation,
-)
+from ratewise.report.adaptation_results import AdaptationResults, read_adaptation
 from ratewise.report.bench_results import SUMMARY_COLUMNS, BenchResults, read_bench
 from ratewise.report.csv_rows import missing_columns, read_rows
 from ratewise.report.study_results import StudyResults, missing_of_study, read_study
+from ratewise.study.adaptation.tables import POINTS
 
 Results: TypeAlias = StudyResults | BenchResults | AdaptationResults
 
@@ -61,7 +58,7 @@ def read_results(path: Path) -> Results:
         return read_study(path, rows)
     if not no_bench:
         return read_bench(path, rows)
-    no_points = missing_columns(rows, POINT_COLUMNS)
+    no_points = missing_columns(rows, POINTS)
     if not no_points:
         return read_adaptation(path, rows)
     raise InputError(

@@ -7,8 +7,6 @@ codec is the two together (:meth:`Adaptation.applied`).
 from __future__ import annotations
 
 import dataclasses
-import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -21,11 +19,10 @@ from torch import Tensor
 from ratewise.errors import InputError
 from ratewise.neural.adaptation.custom import custom_masks
 from ratewise.neural.adaptation.integers import with_custom
-from ratewise.neural.bitstream import FINGERPRINT_BYTES
 from ratewise.neural.integer import IntegerLayer
 from ratewise.neural.models import CompressionModel
 from ratewise.neural.tables import Tables
-from ratewise.neural.weights import PackedModel
+from ratewise.neural.weights import PackedModel, fingerprint_of
 from ratewise.training.weights import load_weights, save_weights
 
 FORMAT = "ratewise codec adaptation 1"
@@ -64,14 +61,7 @@ class Adaptation:
     @cached_property
     def fingerprint(self) -> bytes:
         """Four bytes of a SHA-256 over source, method, structure and every number."""
-        known = [self.source.hex(), self.method, dict(self.structure)]
-        digest = hashlib.sha256(json.dumps(known, sort_keys=True).encode())
-        for key, value in sorted(self.tensors.items()):
-            array = value.contiguous().numpy()
-            array = array.astype(array.dtype.newbyteorder("<"), copy=False)
-            digest.update(f"{key} {array.dtype.str} {array.shape}\n".encode())
-            digest.update(array.tobytes())
-        return digest.digest()[:FINGERPRINT_BYTES]
+        return fingerprint_of([self.source.hex(), self.method, dict(self.structure)], self.tensors)
 
     @property
     def decodes_as_source(self) -> bool:
@@ -167,15 +157,6 @@ def custom_numbers(wide: CompressionModel, source: PackedModel, kernel: int) -> 
 def tables_of(prior: Tables) -> dict[str, Tensor]:
     """``prior.*`` of the tables of z."""
     return {f"prior.{part}": torch.from_numpy(getattr(prior, part)) for part in _TABLES}
-
-
-def layers_of(layers: tuple[IntegerLayer, ...]) -> dict[str, Tensor]:
-    """``h_s.*`` of whole layers."""
-    return {
-        f"h_s.{number}.{part}": getattr(layer, part)
-        for number, layer in enumerate(layers)
-        for part in _LAYER
-    }
 
 
 def _with_custom(source: PackedModel, adaptation: Adaptation) -> PackedModel:

@@ -29,10 +29,9 @@ def custom_integers(
     """The custom part of each layer of h_s of ``wide``, which was trained beside ``source``.
 
     ``symbols`` of z of calibration images ``(n, N, h, w)`` show the ranges of custom activations.
-    Names
-    are ``h_s.<layer>.<part>``: ``columns`` int16 (source rows, width, k, k) what source rows get of
-    custom inputs, ``bias`` int64 what their biases gain, ``padding`` int16 the zero points of the
-    custom inputs; ``rows``, ``row_bias``, ``row_steps`` the custom rows, over all inputs, as
+    Names are ``h_s.<layer>.<part>``: ``columns`` int16 (source rows, width, k, k) what source rows
+    get of custom inputs, ``bias`` int64 what their biases gain, ``padding`` int16 the zero points
+    of the custom inputs; ``rows``, ``row_bias``, ``row_steps`` the custom rows, over all inputs, as
     :class:`ratewise.neural.integer.IntegerLayer` has them. Kernels of custom filters are cut to
     their middle ``kernel``. Raises :class:`InputError` if weights are not finite.
     """

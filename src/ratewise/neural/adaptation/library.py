@@ -13,6 +13,7 @@ from ratewise.neural import bitstream
 from ratewise.neural.adaptation.adaptation import Adaptation, load_adaptation
 from ratewise.neural.adaptation.settings import AUTO, NONE
 from ratewise.neural.coder import NeuralCoder
+from ratewise.neural.loading import adaptation_files
 from ratewise.neural.weights import PackedModel
 
 
@@ -41,14 +42,11 @@ def open_library(path: Path) -> Library:
     A name is that of the file, without its ending. Raises :class:`InputError` if there is none, or
     one is damaged.
     """
-    if path.is_dir():
-        files = sorted(path.glob("*.safetensors"))
-        if not files:
-            raise InputError(f"{path}: holds no adaptations (*.safetensors)")
-    elif path.is_file():
-        files = [path]
-    else:
+    if not path.exists():
         raise InputError(f"{path}: no such file or folder of adaptations")
+    files = adaptation_files(path)
+    if not files:
+        raise InputError(f"{path}: holds no adaptations (*.safetensors)")
     return Library(path, {file.stem: load_adaptation(file) for file in files})
 
 

@@ -17,7 +17,6 @@ from ratewise.neural.adaptation import custom, low_rank
 from ratewise.neural.adaptation.adaptation import (
     Adaptation,
     custom_numbers,
-    layers_of,
     tables_of,
 )
 from ratewise.neural.adaptation.integers import custom_integers
@@ -185,10 +184,8 @@ def _stored(
     if settings.method == "finetune":
         half = all(value.dtype == torch.float16 for value in source.floats.values())
         made = pack(model, calibration, half=half)
-        floats = {k: v for k, v in made.floats.items() if k.split(".")[0] in _PARTS[settings.part]}
-        if settings.part == "all":
-            floats |= layers_of(made.layers) | tables_of(made.prior)
-        return {}, floats
+        parts = _PARTS[settings.part]
+        return {}, {key: v for key, v in made.tensors().items() if key.split(".")[0] in parts}
     structure = {"width": model.custom, "kernel": settings.kernel}
     numbers = custom_numbers(model, source, settings.kernel)
     if settings.prior:
