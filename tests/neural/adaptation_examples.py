@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 import torch
+from codec_examples import make_network, make_texture
 from torch import Tensor, nn
 
-from conftest import make_network, make_texture
 from ratewise.images import Image
 from ratewise.neural.adaptation.adaptation import Adaptation, custom_numbers, tables_of
 from ratewise.neural.adaptation.custom import custom_masks, widened

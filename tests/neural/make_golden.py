@@ -11,8 +11,8 @@ import sys
 from pathlib import Path
 
 import numpy as np
+from codec_examples import make_network, make_texture
 
-from conftest import make_network, make_texture
 from ratewise.files import sha256_bytes
 from ratewise.images import Image, encode_png
 from ratewise.neural import bitstream
