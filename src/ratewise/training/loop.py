@@ -26,6 +26,7 @@ from ratewise.training.device import reproducible
 from ratewise.training.ema import Ema
 from ratewise.training.fabric import InPrecision, make_fabric
 from ratewise.training.log import Board, Means, Row, write_log
+from ratewise.training.memory import keep_freed_memory
 from ratewise.training.objective import Objective
 from ratewise.training.optimisation import Optimisation, check_ownership
 from ratewise.training.schedule import improves
@@ -80,6 +81,8 @@ def fit(
     :class:`ratewise.errors.InputError` when the device or the number of samples does not do.
     """
     fabric = make_fabric(settings)
+    if fabric.device.type == "cpu":
+        keep_freed_memory()
     with reproducible(fabric.device.type):
         run = _Run(objective, source, settings, folder, fabric, identity or {})
         run.resume()
