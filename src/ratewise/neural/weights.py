@@ -21,25 +21,16 @@ from torch import Tensor, nn
 from ratewise.errors import CodecError, InputError
 from ratewise.images import Image
 from ratewise.neural.bitstream import FINGERPRINT_BYTES
+from ratewise.neural.entropy import EntropyModel, make_entropy_model
 from ratewise.neural.integer import IntegerLayer
 from ratewise.neural.models import Architecture, CompressionModel
-from ratewise.neural.quantise import quantise
-from ratewise.neural.tables import (
-    MEAN_UNIT,
-    Tables,
-    factorised_tables,
-    gaussian_tables,
-    scale_thresholds,
-)
+from ratewise.neural.tables import MEAN_UNIT, Tables
 from ratewise.neural.transforms import Transforms
 from ratewise.training.weights import apply_weights, load_weights, save_weights
 
 FORMAT = "ratewise packed codec 1"
 
 _TRANSFORMS = ("g_a", "g_s", "h_a")
-_PARTS = ("frequencies", "lengths", "firsts")
-_LAYER = ("weight", "padding", "bias", "steps")
-_HYPER_LAYERS = 3
 _DENSITY = "density."
 
 
@@ -74,6 +65,18 @@ class PackedModel:
         return self.gaussian is not None
 
     @cached_property
+    def entropy(self) -> EntropyModel:
+        """What y is coded with."""
+        return EntropyModel(
+            self.architecture,
+            self.prior,
+            self.medians,
+            self.gaussian,
+            self.thresholds,
+            self.layers,
+        )
+
+    @cached_property
     def fingerprint(self) -> bytes:
         """Four bytes of a SHA-256 over architecture and every number that is coded with.
 
@@ -88,26 +91,11 @@ class PackedModel:
 
         It has no h_s and no numbers in its prior: what they said is in the integers.
         """
-        custom = self.floats["g_a.0.weight"].shape[0] - self.architecture.N
-        with torch.device("meta"):
-            network = CompressionModel(self.architecture, max(0, custom))
-        network.h_s = None
-        transforms = _transforms(network)
-        transforms.to_empty(device="cpu")
-        state = {key: value.float() for key, value in self.floats.items()}
-        apply_weights(transforms, state, "packed codec")
-        return network.eval().requires_grad_(False)
+        return _network(self.architecture, self.floats)
 
     def tensors(self) -> dict[str, Tensor]:
         """Every number that is coded with, by name."""
-        arrays = {"medians": self.medians}
-        arrays |= {f"prior.{part}": getattr(self.prior, part) for part in _PARTS}
-        if self.gaussian is not None and self.thresholds is not None:
-            arrays |= {f"gaussian.{part}": getattr(self.gaussian, part) for part in _PARTS}
-            arrays["thresholds"] = self.thresholds
-        found = {key: torch.from_numpy(value) for key, value in arrays.items()}
-        for number, layer in enumerate(self.layers):
-            found |= {f"h_s.{number}.{part}": getattr(layer, part) for part in _LAYER}
+        found = self.entropy.tensors()
         return found | {key: value.contiguous() for key, value in self.floats.items()}
 
     def save(self, path: Path) -> None:
@@ -148,16 +136,16 @@ def pack(
         key: value.to(kind) for key, value in state.items() if key.split(".")[0] in _TRANSFORMS
     }
     _check_finite(floats, "the model")
-    prior, medians = factorised_tables(model.prior)
-    common = (model.architecture, dict(header or {}), floats, prior, medians)
     density = {key: value.float() for key, value in state.items() if key.startswith("prior.")}
-    if model.h_s is None:
-        return PackedModel(*common, density=density)
-    if not calibration:
+    if model.h_s is not None and not calibration:
         raise InputError("packing a model with a hyperprior needs calibration images: none given")
-    z = calibration_symbols(PackedModel(*common), calibration)
-    layers = quantise(model.h_s, medians, z, means=model.architecture.kind == "msh")
-    return PackedModel(*common, gaussian_tables(), scale_thresholds(), tuple(layers), density)
+    given = dict(header or {})
+
+    def symbols(medians: NDArray[np.int32]) -> list[Tensor]:
+        return symbols_of(_network(model.architecture, floats), medians, calibration)
+
+    entropy = make_entropy_model(model.architecture, model.prior, model.h_s, symbols)
+    return _packed(entropy, given, floats, density)
 
 
 def load(path: Path) -> PackedModel:
@@ -187,21 +175,29 @@ def load(path: Path) -> PackedModel:
 def _assembled(
     architecture: Architecture, header: dict[str, Any], tensors: dict[str, Tensor]
 ) -> PackedModel:
-    def table(name: str) -> Tables:
-        return Tables(*(tensors[f"{name}.{part}"].numpy() for part in _PARTS))
-
     floats = {key: v for key, v in tensors.items() if key.split(".")[0] in _TRANSFORMS}
     about = {key: v for key, v in header.items() if key not in ("format", "architecture")}
-    common = (architecture, about, floats, table("prior"), tensors["medians"].numpy())
     density = {k.removeprefix(_DENSITY): v for k, v in tensors.items() if k.startswith(_DENSITY)}
-    if architecture.kind == "factorized":
-        return PackedModel(*common, density=density)
-    layers = tuple(
-        IntegerLayer(*(tensors[f"h_s.{number}.{part}"] for part in _LAYER))
-        for number in range(_HYPER_LAYERS)
+    return _packed(EntropyModel.from_tensors(architecture, tensors), about, floats, density)
+
+
+def _packed(
+    entropy: EntropyModel,
+    header: Mapping[str, Any],
+    floats: Mapping[str, Tensor],
+    density: Mapping[str, Tensor],
+) -> PackedModel:
+    return PackedModel(
+        entropy.architecture,
+        header,
+        floats,
+        entropy.prior,
+        entropy.medians,
+        entropy.gaussian,
+        entropy.thresholds,
+        entropy.layers,
+        density,
     )
-    thresholds = tensors["thresholds"].numpy()
-    return PackedModel(*common, table("gaussian"), thresholds, layers, density)
 
 
 def _check_complete(model: PackedModel, tensors: Mapping[str, Tensor]) -> None:
@@ -215,32 +211,7 @@ def _check_complete(model: PackedModel, tensors: Mapping[str, Tensor]) -> None:
     _check_finite(model.floats, "the packed codec")
     _check_finite(model.density, "the packed codec")
     model.network()
-    N, M = model.architecture.N, model.architecture.M
-    maps = M if model.architecture.kind == "factorized" else N
-    medians = model.medians
-    if len(model.prior) != maps or medians.dtype != np.int32 or medians.shape != (maps,):
-        raise InputError(f"the packed codec's tables are not of {maps} feature maps")
-    if int(np.abs(medians.astype(np.int64)).max()) > 1 << 22:
-        raise InputError(f"the packed codec's medians are beyond {(1 << 22) // MEAN_UNIT}")
-    if model.gaussian is None or model.thresholds is None:
-        return
-    order = model.thresholds
-    if order.dtype != np.int32 or order.shape != (len(model.gaussian) - 1,):
-        raise InputError("the packed codec's thresholds do not fit its tables")
-    if not (np.diff(order) > 0).all() or len(model.gaussian) > 256:
-        raise InputError("the packed codec's thresholds do not rise, or are too many")
-    widths = [(layer.weight.shape[1], layer.weight.shape[0]) for layer in model.layers]
-    wanted = _hyper_widths(model.architecture)
-    kernels = [layer.weight.shape[-1] for layer in model.layers]
-    if widths != wanted or kernels != [5, 5, 3]:
-        raise InputError(f"the packed codec's h_s is not of the widths {wanted}")
-
-
-def _hyper_widths(architecture: Architecture) -> list[tuple[int, int]]:
-    N, M = architecture.N, architecture.M
-    if architecture.kind == "hyperprior":
-        return [(N + 1, N), (N, N), (N, M)]
-    return [(N + 1, M), (M, M * 3 // 2), (M * 3 // 2, M * 2)]
+    model.entropy.check()
 
 
 def _check_finite(floats: Mapping[str, Tensor], where: str) -> None:
@@ -251,8 +222,15 @@ def _check_finite(floats: Mapping[str, Tensor], where: str) -> None:
 
 def calibration_symbols(model: PackedModel, images: Sequence[Image]) -> list[Tensor]:
     """Symbols of z of ``images``, ``(n, N, h, w)`` each."""
-    transforms = Transforms(model.network(), device="cpu", precision="fp32")
-    centre = torch.from_numpy(model.medians)[:, None, None] / MEAN_UNIT
+    return symbols_of(model.network(), model.medians, images)
+
+
+def symbols_of(
+    network: CompressionModel, medians: NDArray[np.int32], images: Sequence[Image]
+) -> list[Tensor]:
+    """Symbols of z of ``images`` around ``medians``, ``(n, N, h, w)`` each."""
+    transforms = Transforms(network, device="cpu", precision="fp32")
+    centre = torch.from_numpy(medians)[:, None, None] / MEAN_UNIT
     try:
         return [
             torch.round(transforms.hyper_analysis(transforms.analysis(image[None])) - centre)
@@ -260,6 +238,18 @@ def calibration_symbols(model: PackedModel, images: Sequence[Image]) -> list[Ten
         ]
     except CodecError as error:
         raise InputError(f"calibration of the packed codec: {error}") from None
+
+
+def _network(architecture: Architecture, floats: Mapping[str, Tensor]) -> CompressionModel:
+    """A network with transforms alone, in float32, on the CPU."""
+    custom = floats["g_a.0.weight"].shape[0] - architecture.N
+    with torch.device("meta"):
+        network = CompressionModel(architecture, max(0, custom))
+    network.h_s = None
+    transforms = _transforms(network)
+    transforms.to_empty(device="cpu")
+    apply_weights(transforms, {key: v.float() for key, v in floats.items()}, "packed codec")
+    return network.eval().requires_grad_(False)
 
 
 def _transforms(network: CompressionModel) -> nn.ModuleDict:
