@@ -14,7 +14,9 @@ Bytes come from :mod:`ratewise.neural.coder`.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Literal, TypedDict
 
 import torch
@@ -77,39 +79,27 @@ def estimated_bpp(coded: Coded) -> Tensor:
     return torch.as_tensor(bits) / (n * height * width)
 
 
-class CompressionModel(nn.Module):
-    """Analysis g_a and synthesis g_s, and what models y: a factorised prior or a hyperprior.
+class LatentModel(nn.Module):
+    """What models a latent y: a factorised prior or a hyperprior, beside the ``transforms``.
 
-    Images are ``(N, 3, H, W)`` in [0, 1], sides multiples of ``architecture.stride``. A hyperprior
-    has h_a on y (on its magnitude for ``hyperprior``), and h_s from ẑ to the scales of y, for
-    ``msh`` to scales and means. ``prior`` is the factorised density of z, or of y without h_a.
-    Inside the transforms of ``msh`` each layer has ``custom`` feature maps more, behind the others
-    (:mod:`ratewise.neural.adaptation`).
+    A hyperprior has h_a on y (on its magnitude for ``hyperprior``), and h_s from ẑ to the scales of
+    y, for ``msh`` to scales and means. ``prior`` is the factorised density of z, or of y without
+    h_a. Inside h_a and h_s of ``msh`` each layer has ``custom`` feature maps more, behind the
+    others (:mod:`ratewise.neural.adaptation`).
     """
 
-    def __init__(self, architecture: Architecture, custom: int = 0) -> None:
+    def __init__(
+        self,
+        architecture: Architecture,
+        custom: int = 0,
+        transforms: Mapping[str, nn.Module] = MappingProxyType({}),
+    ) -> None:
         super().__init__()
         self.architecture, self.custom = architecture, custom
+        for name, transform in transforms.items():
+            self.add_module(name, transform)
         kind, N, M = architecture.kind, architecture.N, architecture.M
         wide = N + custom
-        self.g_a = nn.Sequential(
-            down(3, wide),
-            Gdn(wide),
-            down(wide, wide),
-            Gdn(wide),
-            down(wide, wide),
-            Gdn(wide),
-            down(wide, M),
-        )
-        self.g_s = nn.Sequential(
-            up(M, wide),
-            Gdn(wide, inverse=True),
-            up(wide, wide),
-            Gdn(wide, inverse=True),
-            up(wide, wide),
-            Gdn(wide, inverse=True),
-            up(wide, 3),
-        )
         self.prior = FactorisedPrior(M if kind == "factorized" else N)
         self.h_a: nn.Sequential | None = None
         self.h_s: nn.Sequential | None = None
@@ -144,18 +134,16 @@ class CompressionModel(nn.Module):
         scales, means = out.chunk(2, dim=1)
         return scales, means
 
-    def forward(self, x: Tensor) -> Coded:
-        """The training pass over ``x``: noise for the rates, rounding for the picture.
+    def coded(self, y: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """ŷ and likelihoods of ``y`` ``(N, M, h, w)`` in training.
 
         Mixed quantisation after Minnen and Singh (2020): likelihoods are of noisy latents, while
         h_s and g_s see rounded ones, whose gradients pass as if they were not.
         """
-        y = self.g_a(x).float()
         if self.h_a is None:
             medians = self.prior.medians
             likelihoods = {"y": self.prior.likelihood(with_noise(y))}
-            y_hat = rounded(y - medians) + medians
-            return {"x_hat": self.g_s(y_hat), "likelihoods": likelihoods}
+            return rounded(y - medians) + medians, likelihoods
         z = self.h_a(self.hyper_input(y)).float()
         medians = self.prior.medians
         z_hat = rounded(z - medians) + medians
@@ -165,5 +153,42 @@ class CompressionModel(nn.Module):
             "y": gaussian_likelihood(with_noise(centred), scales),
             "z": self.prior.likelihood(with_noise(z)),
         }
-        y_hat = rounded(centred) if means is None else rounded(centred) + means
+        return rounded(centred) if means is None else rounded(centred) + means, likelihoods
+
+
+class CompressionModel(LatentModel):
+    """Analysis g_a and synthesis g_s, and what models y between them.
+
+    Images are ``(N, 3, H, W)`` in [0, 1], sides multiples of ``architecture.stride``. Inside the
+    transforms of ``msh`` each layer has ``custom`` feature maps more.
+    """
+
+    g_a: nn.Sequential
+    g_s: nn.Sequential
+
+    def __init__(self, architecture: Architecture, custom: int = 0) -> None:
+        M, wide = architecture.M, architecture.N + custom
+        g_a = nn.Sequential(
+            down(3, wide),
+            Gdn(wide),
+            down(wide, wide),
+            Gdn(wide),
+            down(wide, wide),
+            Gdn(wide),
+            down(wide, M),
+        )
+        g_s = nn.Sequential(
+            up(M, wide),
+            Gdn(wide, inverse=True),
+            up(wide, wide),
+            Gdn(wide, inverse=True),
+            up(wide, wide),
+            Gdn(wide, inverse=True),
+            up(wide, 3),
+        )
+        super().__init__(architecture, custom, {"g_a": g_a, "g_s": g_s})
+
+    def forward(self, x: Tensor) -> Coded:
+        """The training pass over ``x``: noise for the rates, rounding for the picture."""
+        y_hat, likelihoods = self.coded(self.g_a(x).float())
         return {"x_hat": self.g_s(y_hat), "likelihoods": likelihoods}
