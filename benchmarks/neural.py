@@ -110,7 +110,7 @@ def watched_coder(
     coder, watch = NeuralCoder(packed, device=device, precision=precision), Stopwatch()
     for name in ("analysis", "hyper_analysis", "synthesis"):
         watch.around(coder._transforms, name)
-    watch.around(coder, "_h_s")
+    watch.around(coder._latents, "_h_s")
     return coder, watch
 
 

@@ -24,6 +24,13 @@ def read_settings(
     ``overrides`` replaces values by their dotted keys (``{"data.root": "/data/camvid"}``); each
     value is read as YAML. Raises :class:`InputError` that names the wrong key or value.
     """
+    return validate(model, read_values(file, kind, overrides), str(file))
+
+
+def read_values(
+    file: Path, kind: str, overrides: Mapping[str, str] | None = None
+) -> dict[str, Any]:
+    """The values in ``file`` before a settings model takes them; see :func:`read_settings`."""
     try:
         text = file.read_text(encoding="utf-8")
     except FileNotFoundError:
@@ -33,7 +40,7 @@ def read_settings(
     tree = _parse_yaml(text, str(file))
     if not isinstance(tree, dict):
         raise InputError(f"{file}: a {kind} must hold keys and values, such as 'name: ...'")
-    return validate(model, overridden(tree, overrides or {}), str(file))
+    return overridden(tree, overrides or {})
 
 
 def overridden(tree: dict[str, Any], overrides: Mapping[str, str]) -> dict[str, Any]:

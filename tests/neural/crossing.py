@@ -49,7 +49,7 @@ def encode(folder: Path) -> None:
     coder = NeuralCoder(load(folder / "packed.safetensors"), device="cpu", precision="fp32")
     for kind in ("integer", "float"):
         if kind == "float":
-            coder._h_s = FloatHyperSynthesis(folder, coder.model.medians)  # type: ignore[assignment]
+            coder._latents._h_s = FloatHyperSynthesis(folder, coder.model.medians)  # type: ignore[assignment]
         (folder / kind).mkdir()
         for name in pictures.files:
             (folder / kind / name).write_bytes(coder.encode([pictures[name]])[0])
@@ -65,7 +65,7 @@ def decode(folder: Path) -> None:
     with torch.autocast("cpu", dtype=torch.bfloat16):
         print(len(files) - len(coder.decode(files)))
     torch.set_float32_matmul_precision("highest")
-    coder._h_s = FloatHyperSynthesis(folder, coder.model.medians)  # type: ignore[assignment]
+    coder._latents._h_s = FloatHyperSynthesis(folder, coder.model.medians)  # type: ignore[assignment]
     wrong = 0
     for path in sorted((folder / "float").iterdir()):
         header, payload = bitstream.read(path.read_bytes())

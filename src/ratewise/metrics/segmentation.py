@@ -79,6 +79,21 @@ def group_iou(matrix: Matrix, ids: Sequence[int]) -> float:
     return float(iou_per_class(matrix)[chosen].mean()) if chosen else float("nan")
 
 
+def merged(matrix: Matrix, groups: Sequence[Sequence[int]]) -> Matrix:
+    """The confusion matrix of ``groups`` of classes, each taken for one class.
+
+    Its :func:`mean_iou` is Cityscapes' category IoU, where the groups are the categories: taking
+    one class of a group for another is no error. Each class must be in one group.
+
+    >>> merged(np.array([[1, 2, 0], [0, 1, 1], [0, 0, 3]]), [[0, 1], [2]]).tolist()
+    [[4, 1], [0, 3]]
+    """
+    if sorted(i for group in groups for i in group) != list(range(len(matrix))):
+        raise InputError(f"the groups do not have each of {len(matrix)} classes once")
+    rows = np.stack([matrix[list(group)].sum(0) for group in groups])
+    return np.stack([rows[:, list(group)].sum(1) for group in groups], axis=1)
+
+
 def pixel_accuracy(matrix: Matrix) -> float:
     """Share of the pixels that are not ignored whose class is right, 0 to 1; NaN without any."""
     total = int(matrix.sum())

@@ -49,8 +49,8 @@ def write(header: Header, payload: bytes) -> bytes:
             bytes([(ADAPTED_VERSION if header.adaptation else VERSION) << 4 | kind]),
             header.fingerprint,
             header.adaptation,
-            _ue7(header.width),
-            _ue7(header.height),
+            ue7(header.width),
+            ue7(header.height),
             payload,
         ]
     )
@@ -79,8 +79,8 @@ def read(data: bytes) -> tuple[Header, bytes]:
     if version == ADAPTED_VERSION:
         adaptation = data[position : position + FINGERPRINT_BYTES]
         position += FINGERPRINT_BYTES
-    width, position = _read_ue7(data, position)
-    height, position = _read_ue7(data, position)
+    width, position = read_ue7(data, position)
+    height, position = read_ue7(data, position)
     check_size(width, height)
     return Header(kinds[0], fingerprint, width, height, adaptation), data[position:]
 
@@ -106,7 +106,7 @@ def checksum(height: int, width: int, *symbols: Symbols) -> int:
     return value
 
 
-def _ue7(value: int) -> bytes:
+def ue7(value: int) -> bytes:
     """Groups of 7 bits, the most significant first, all bytes but the last with the top bit."""
     groups = [value & 127]
     while value := value >> 7:
@@ -114,9 +114,13 @@ def _ue7(value: int) -> bytes:
     return bytes(reversed(groups))
 
 
-def _read_ue7(data: bytes, position: int) -> tuple[int, int]:
+def read_ue7(data: bytes, position: int, most: int = 3) -> tuple[int, int]:
+    """What :func:`ue7` wrote at ``position``, in ``most`` groups at most, and where it ends.
+
+    Raises :class:`CodecError` where it is cut short, or no number that :func:`ue7` writes.
+    """
     value = 0
-    for i in range(3):
+    for i in range(most):
         if position + i >= len(data):
             raise CodecError("the data of a learned codec is cut short in its header")
         byte = data[position + i]

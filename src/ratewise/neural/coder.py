@@ -52,9 +52,9 @@ class NeuralCoder:
         gives latents that are not finite.
         """
         for image in images:
-            _check(image)
+            check_codable(image)
         files: dict[int, bytes] = {}
-        for batch in _batches([(image.shape[0], image.shape[1]) for image in images]):
+        for batch in batches_of_one_size([(image.shape[0], image.shape[1]) for image in images]):
             height, width = images[batch[0]].shape[:2]
             y = self._transforms.analysis(np.stack([images[i] for i in batch]))
             header = self._header(width, height)
@@ -70,7 +70,7 @@ class NeuralCoder:
         """
         files = [self._opened(one) for one in data]
         images: dict[int, Image] = {}
-        for batch in _batches([(header.height, header.width) for header, _ in files]):
+        for batch in batches_of_one_size([(header.height, header.width) for header, _ in files]):
             height, width = files[batch[0]][0].height, files[batch[0]][0].width
             y_hat = self.latents([files[i][1] for i in batch], height, width)
             pictures = self._transforms.synthesis(y_hat, height, width)
@@ -133,7 +133,8 @@ def _named(header: Header) -> str:
     return f"{header.fingerprint.hex()} ({header.kind}{adapted})"
 
 
-def _check(image: Image) -> None:
+def check_codable(image: Image) -> None:
+    """Raise :class:`CodecError` for what no learned codec's file can hold."""
     try:
         height, width = check_image(image).shape[:2]
     except ImageError as error:
@@ -141,7 +142,7 @@ def _check(image: Image) -> None:
     bitstream.check_size(width, height)
 
 
-def _batches(sizes: Sequence[tuple[int, int]]) -> Iterator[list[int]]:
+def batches_of_one_size(sizes: Sequence[tuple[int, int]]) -> Iterator[list[int]]:
     """Positions of equal sizes together, as many as :data:`_BATCH_PIXELS` allows."""
     same: dict[tuple[int, int], list[int]] = {}
     for i, size in enumerate(sizes):

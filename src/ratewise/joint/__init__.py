@@ -1,0 +1,1 @@
+"""One network that codes an image and segments it, into one file (Chen et al., PRCV 2021)."""

@@ -1,0 +1,66 @@
+"""What decides the shapes of a mutual enhancement network. Imports no torch."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import Field, model_validator
+
+from ratewise.validation import Settings
+
+SMALLEST_STRIDE = 64
+"""Sides of images are multiples of this while the network trains."""
+
+
+class EnhancementSettings(Settings):
+    """The module that improves the decoded picture by the segmentation map."""
+
+    width: int = Field(default=16, ge=1, le=512, description="Feature maps at full resolution.")
+    blocks: int = Field(default=2, ge=1, le=32, description="Residual blocks on the picture.")
+
+
+class JointArchitecture(Settings):
+    """The network: widths, and which of its modules are there.
+
+    The paper leaves every size open; the defaults are those of the packaged ``msh`` for the image,
+    and half of ERFNet's for the semantic branch.
+    """
+
+    N: int = Field(default=64, ge=1, le=1024, description="Width of the image transforms.")
+    M: int = Field(default=96, ge=2, le=2048, multiple_of=2, description="Maps of y.")
+    S: int = Field(
+        default=64, ge=8, le=1024, multiple_of=8, description="Width of the semantic branch."
+    )
+    K: int = Field(default=48, ge=2, le=1024, multiple_of=2, description="Maps of the latent s.")
+    hyper: int = Field(default=32, ge=1, le=1024, description="Width of the hyperprior of s.")
+    aggregation: bool = Field(
+        default=True, description="A: inner layers of the base network are fused into s."
+    )
+    quantisation: bool = Field(
+        default=True,
+        description="Q: s is rounded and coded; without it there is no bitstream to predict from.",
+    )
+    segmentation: bool = Field(
+        default=True, description="Without the semantic branch it is the hyperprior alone."
+    )
+    enhancement: EnhancementSettings | None = EnhancementSettings()
+
+    @model_validator(mode="after")
+    def _enhancement_needs_a_map(self) -> JointArchitecture:
+        if not self.segmentation and self.enhancement and "enhancement" in self.model_fields_set:
+            raise ValueError("enhancement needs segmentation: it looks at the segmentation map")
+        return self
+
+    @property
+    def enhances(self) -> EnhancementSettings | None:
+        """The settings of the enhancement module, if there is one."""
+        return self.enhancement if self.segmentation else None
+
+    @property
+    def has_bitstream(self) -> bool:
+        """Whether files can be written: not by a semantic branch that is not quantised."""
+        return self.quantisation or not self.segmentation
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON-able values; the constructor takes them back."""
+        return self.model_dump(mode="json")

@@ -1,0 +1,126 @@
+"""The mutual enhancement network, to train.
+
+::
+
+    x ── g_a ─────────── y ── Q ── ŷ ── g_s ── x̂ ──────────── enhancement ── x̂_e
+          │ f_x^1..3     │                                        │
+          └── aggregation┴─ s ── Q ── ŝ ── semantic decoder ── logits
+
+Both latents have a mean-scale hyperprior of their own (h_a, h_s and a factorised prior; the paper
+has the scale hyperprior). ``forward`` is the training pass; bytes come from
+:mod:`ratewise.joint.coder`.
+"""
+
+from __future__ import annotations
+
+from typing import NotRequired, TypedDict
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ratewise.joint.aggregation import SemanticAnalysis
+from ratewise.joint.architecture import SMALLEST_STRIDE, JointArchitecture
+from ratewise.joint.enhancement import Enhancement
+from ratewise.joint.semantic_decoder import SemanticSynthesis
+from ratewise.neural.models import Architecture, CompressionModel, LatentModel
+
+
+class Joined(TypedDict):
+    """What the training pass gives.
+
+    ``x_hat`` is the plain picture and ``x_enhanced`` the enhanced one (absent without the module),
+    ``(N, 3, H, W)``; ``logits`` are ``(N, classes, H, W)`` (absent without segmentation).
+    Likelihoods are of ``image.y``, ``image.z``, ``semantic.y`` and ``semantic.z``, where
+    ``semantic.y`` is s. A plain dictionary, since Fabric rebuilds what a wrapped module returns.
+    """
+
+    x_hat: Tensor
+    likelihoods: dict[str, Tensor]
+    x_enhanced: NotRequired[Tensor]
+    logits: NotRequired[Tensor]
+
+
+class JointModel(nn.Module):
+    """The network of ``architecture`` for ``classes`` classes.
+
+    ``image`` is a mean-scale hyperprior as it stands alone; ``semantic`` models the latent s.
+    Images are ``(N, 3, H, W)`` in [0, 1] of any size: sides are padded to multiples of 64 by
+    repeating the last row and column, and outputs cut back.
+    """
+
+    def __init__(self, architecture: JointArchitecture, classes: int) -> None:
+        super().__init__()
+        one = architecture
+        self.architecture, self.classes = one, classes
+        self.image = CompressionModel(image_architecture(one))
+        self.aggregation: SemanticAnalysis | None = None
+        self.decoder: SemanticSynthesis | None = None
+        self.semantic: LatentModel | None = None
+        self.enhancement: Enhancement | None = None
+        if one.segmentation:
+            self.aggregation = SemanticAnalysis(
+                one.N, one.M, one.S, one.K, aggregation=one.aggregation
+            )
+            self.decoder = SemanticSynthesis(one.K, one.S, classes)
+            if one.quantisation:
+                self.semantic = LatentModel(semantic_architecture(one))
+        if one.enhances is not None:
+            self.enhancement = Enhancement(classes, one.enhances.width, one.enhances.blocks)
+
+    def features(self, x: Tensor) -> tuple[list[Tensor], Tensor]:
+        """What the base network has behind each GDN, and y."""
+        found, layers = [], list(self.image.g_a)
+        for convolution, gdn in zip(layers[:-1:2], layers[1::2], strict=True):
+            x = gdn(convolution(x))
+            found.append(x)
+        return found, layers[-1](x).float()
+
+    def forward(self, x: Tensor) -> Joined:
+        """The training pass over ``x``: noise for the rates, rounding for picture and map."""
+        height, width = x.shape[-2:]
+        x = padded(x, SMALLEST_STRIDE)
+        features, y = self.features(x)
+        y_hat, likelihoods = self.image.coded(y)
+        found = {f"image.{name}": value for name, value in likelihoods.items()}
+        x_hat = self.image.g_s(y_hat)[..., :height, :width]
+        if self.aggregation is None or self.decoder is None:
+            return {"x_hat": x_hat, "likelihoods": found}
+        s = self.aggregation(features, y).float()
+        if self.semantic is not None:
+            s, likelihoods = self.semantic.coded(s)
+            found |= {f"semantic.{name}": value for name, value in likelihoods.items()}
+        logits = self.decoder(s)[..., :height, :width].float()
+        result: Joined = {"x_hat": x_hat, "likelihoods": found, "logits": logits}
+        if self.enhancement is not None:
+            result["x_enhanced"] = self.enhancement(x_hat, logits)
+        return result
+
+
+def image_architecture(architecture: JointArchitecture) -> Architecture:
+    """The architecture of the image's codec."""
+    return Architecture("msh", architecture.N, architecture.M)
+
+
+def semantic_architecture(architecture: JointArchitecture) -> Architecture:
+    """The architecture of what models the semantic latent."""
+    return Architecture("msh", architecture.hyper, architecture.K)
+
+
+def padded(x: Tensor, multiple: int) -> Tensor:
+    """``x`` ``(N, C, H, W)`` with its last row and column repeated to multiples."""
+    below, right = -x.shape[-2] % multiple, -x.shape[-1] % multiple
+    if not (below or right):
+        return x
+    return F.pad(x, (0, right, 0, below), mode="replicate")
+
+
+def rates(joined: Joined) -> dict[str, Tensor]:
+    """Bits per pixel that the likelihoods of ``image`` and ``semantic`` amount to, scalars."""
+    n, _, height, width = joined["x_hat"].shape
+    found: dict[str, Tensor] = {}
+    for name, value in joined["likelihoods"].items():
+        part = name.split(".")[0]
+        bits = -torch.log2(value.float()).sum() / (n * height * width)
+        found[part] = found[part] + bits if part in found else bits
+    return found

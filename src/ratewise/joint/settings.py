@@ -1,0 +1,143 @@
+"""How joint codecs are trained: what ``ratewise codec train`` reads of ``kind: joint``.
+
+Imports no torch.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, NonNegativeFloat, PositiveFloat, field_validator, model_validator
+
+from ratewise.data.datasets import DatasetSettings
+from ratewise.data.prepare import PrepareSettings
+from ratewise.joint.architecture import JointArchitecture
+from ratewise.neural.training.settings import ImagesSettings
+from ratewise.tasks.segmentation_settings import AugmentationSettings, ClassWeights
+from ratewise.training.settings import OptimiserSettings, TrainingSettings
+from ratewise.validation import Settings
+
+_NAME = r"^[A-Za-z0-9][A-Za-z0-9._+-]*$"
+
+
+class JointLossSettings(Settings):
+    """Weights of ``L = lambda D + R + CE`` (Chen et al. 2021, eq. 2).
+
+    D is the mean squared error on images in [0, 1], R bits per pixel of both parts, CE the
+    cross-entropy in nats of the pixels that have a label. Lambda 256 to 8192 of the paper is then
+    0.0039 to 0.126 of ``msh``, times 255 squared (our reading: the paper does not say it).
+    """
+
+    plain: float = Field(
+        default=0.5,
+        ge=0,
+        le=1,
+        description="Share of D that is of the plain picture, which must do without the semantic "
+        "part; the rest is of the enhanced one. 0 is the paper's.",
+    )
+    cross_entropy: NonNegativeFloat = 1.0
+
+
+class VariantSettings(Settings):
+    """A network to train: the settings' architecture, with some of its modules left out."""
+
+    name: str = Field(pattern=_NAME)
+    lambdas: tuple[PositiveFloat, ...] = Field(default=(), description="By default all.")
+    aggregation: bool | None = Field(default=None, description="null: the architecture's.")
+    quantisation: bool | None = Field(default=None, description="null: the architecture's.")
+    segmentation: bool | None = Field(default=None, description="null: the architecture's.")
+    enhancement: bool | None = Field(
+        default=None, description="false leaves it out; null: the architecture's."
+    )
+
+    def of(self, architecture: JointArchitecture) -> JointArchitecture:
+        """The architecture of this variant."""
+        values = architecture.to_json()
+        for name in ("aggregation", "quantisation", "segmentation"):
+            given = getattr(self, name)
+            if given is not None:
+                values[name] = given
+        if self.enhancement is False or not values["segmentation"]:
+            values["enhancement"] = None
+        return JointArchitecture(**values)
+
+
+class JointTrainingSettings(Settings):
+    """Joint codecs for the classes of a data set: variants by lambdas, each trained and measured.
+
+    ``photographs`` are images without labels to learn from beside the data set's: they count for
+    D and R. ``pictures`` are images to measure rate and distortion on, beside the test split.
+    """
+
+    kind: Literal["joint"]
+    name: str = Field(pattern=_NAME)
+    description: str = ""
+    data: DatasetSettings
+    train_split: str = "train"
+    test_split: str = "val"
+    prepare: PrepareSettings = PrepareSettings()
+    photographs: tuple[ImagesSettings, ...] = ()
+    pictures: tuple[ImagesSettings, ...] = ()
+    test_images: int | None = Field(
+        default=None, ge=1, description="So many of the test images, at even distances."
+    )
+    architecture: JointArchitecture = JointArchitecture()
+    variants: tuple[VariantSettings, ...] = Field(
+        default=(VariantSettings(name="joint"),), min_length=1
+    )
+    lambdas: tuple[PositiveFloat, ...] = Field(
+        default=(256, 512, 1024, 2048, 4096, 6144, 8192),
+        min_length=1,
+        description="Of L = lambda D + R + CE; by default the paper's seven.",
+    )
+    start: str | tuple[str, ...] | None = Field(
+        default=None,
+        description="Where the image's codec begins: msh:quality=3, or a file of weights of msh; "
+        "one for all lambdas or one for each.",
+    )
+    image_lr_scale: PositiveFloat = Field(
+        default=1.0, description="Factor on lr for the image's codec."
+    )
+    loss: JointLossSettings = JointLossSettings()
+    class_weights: ClassWeights = Field(
+        default=None, description="Of the cross-entropy, as in a segmentation task."
+    )
+    augmentation: AugmentationSettings = AugmentationSettings()
+    optimiser: OptimiserSettings = OptimiserSettings(kind="adam", lr=1e-4)
+    quantile_lr: PositiveFloat = 1e-3
+    training: TrainingSettings = TrainingSettings(steps=20_000, batch_size=8, clip_norm=1.0)
+    storage: Literal["fp32", "fp16"] = Field(default="fp32", description="Of the weights' files.")
+
+    @field_validator("variants")
+    @classmethod
+    def _names_differ(cls, value: tuple[VariantSettings, ...]) -> tuple[VariantSettings, ...]:
+        names = [variant.name for variant in value]
+        if len(set(names)) < len(names):
+            raise ValueError("two variants have one name")
+        return value
+
+    @field_validator("lambdas")
+    @classmethod
+    def _lambdas_differ(cls, value: tuple[float, ...]) -> tuple[float, ...]:
+        if len(set(value)) < len(value):
+            raise ValueError("one of them is there twice")
+        return value
+
+    @model_validator(mode="after")
+    def _parts_fit(self) -> JointTrainingSettings:
+        if isinstance(self.start, tuple) and len(self.start) != len(self.lambdas):
+            raise ValueError(f"start has {len(self.start)} entries for {len(self.lambdas)} lambdas")
+        for variant in self.variants:
+            strange = [one for one in variant.lambdas if one not in self.lambdas]
+            if strange:
+                known = ", ".join(f"{one:g}" for one in self.lambdas)
+                raise ValueError(
+                    f"variant {variant.name}: lambda {strange[0]:g} is none of lambdas ({known})"
+                )
+        return self
+
+    def start_of(self, lambda_: float) -> str | None:
+        """Where the image's codec begins for a lambda."""
+        if isinstance(self.start, tuple):
+            return self.start[self.lambdas.index(lambda_)]
+        return self.start

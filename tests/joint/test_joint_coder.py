@@ -1,0 +1,303 @@
+"""Files of a joint codec: two parts that stand alone, exact symbols, damage that is noticed."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from joint_examples import SMALL, make_model, make_packed, make_picture
+
+from ratewise import codecs
+from ratewise.codecs.base import Codec
+from ratewise.errors import CodecError, InputError
+from ratewise.joint import bitstream
+from ratewise.joint.architecture import JointArchitecture
+from ratewise.joint.bitstream import JointFile
+from ratewise.joint.coder import JointCoder, SemanticPartWarning
+from ratewise.joint.packed import PackedJoint, load
+from ratewise.neural.loading import packaged
+from ratewise.neural.tables import MEAN_UNIT
+
+
+@pytest.fixture(scope="module")
+def packed() -> PackedJoint:
+    return make_packed()
+
+
+@pytest.fixture(scope="module")
+def coder(packed: PackedJoint) -> JointCoder:
+    return JointCoder(packed, device="cpu", precision="fp32")
+
+
+@pytest.fixture(scope="module")
+def weights(packed: PackedJoint, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("joint") / "small.safetensors"
+    packed.save(path)
+    return path
+
+
+# ----- pictures and maps ------------------------------------------------------------------------
+
+
+def test_a_file_gives_what_the_network_makes_of_the_image(coder: JointCoder) -> None:
+    image = make_picture(3, 64, 128)
+    model = make_model()
+    x = torch.from_numpy(image).permute(2, 0, 1)[None].float() / 255
+    with torch.no_grad():
+        features, y = model.features(x)
+        assert model.aggregation is not None
+        assert model.decoder is not None
+        assert model.semantic is not None
+        assert model.enhancement is not None
+        s_hat, _ = model.semantic.coded(model.aggregation(features, y))
+        logits = model.decoder(s_hat)
+        plain = model.image.g_s(model.image.coded(y)[0]).clamp(0, 1)
+
+    (data,) = coder.encode([image])
+    (picture,) = coder.decode([data], enhance=False)
+    (mask,) = coder.predict([data])
+
+    # The integer h_s has other means by a rounding, so some symbols differ by one
+    assert np.abs(picture - (plain[0].permute(1, 2, 0) * 255).numpy()).mean() < 2
+    assert (mask == logits[0].argmax(0).numpy()).mean() > 0.95
+    (enhanced,) = coder.decode([data])
+    with torch.no_grad():
+        x_hat = torch.from_numpy(picture).permute(2, 0, 1)[None].float() / 255
+        wanted = model.enhancement(x_hat, logits).clamp(0, 1)[0].permute(1, 2, 0) * 255
+    assert np.abs(enhanced - wanted.numpy()).mean() < 2
+    assert np.abs(enhanced.astype(int) - picture).mean() > 2
+
+
+@pytest.mark.parametrize(("height", "width"), [(1, 1), (17, 300), (96, 112)])
+def test_any_size_comes_back(coder: JointCoder, height: int, width: int) -> None:
+    image = make_picture(0, height, width)
+
+    (data,) = coder.encode([image])
+
+    assert coder.decode([data])[0].shape == image.shape
+    assert coder.predict([data])[0].shape == image.shape[:2]
+
+
+def test_images_of_several_sizes_keep_their_order(coder: JointCoder) -> None:
+    images = [make_picture(i, *size) for i, size in enumerate([(64, 96), (32, 32), (64, 96)])]
+
+    files = coder.encode(images)
+
+    assert [coder.encode([image])[0] for image in images] == files
+    assert [one.shape for one in coder.decode(files)] == [one.shape for one in images]
+
+
+def test_enhancement_in_strips_has_no_seams(
+    coder: JointCoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (data,) = coder.encode([make_picture(1, 90, 64)])
+    (whole,) = coder.decode([data])
+
+    monkeypatch.setattr("ratewise.joint.transforms._STRIP_PIXELS", 64 * 7)
+    (strips,) = coder.decode([data])
+
+    assert np.abs(whole.astype(int) - strips).max() <= 1
+
+
+def test_symbols_do_not_depend_on_precision_or_batch(packed: PackedJoint) -> None:
+    images = [make_picture(i, 64, 96) for i in range(4)]
+    files = JointCoder(packed, device="cpu", precision="fp32").encode(images)
+    other = JointCoder(packed, device="cpu", precision="bf16")
+
+    alone = [other.decode([one], enhance=False)[0] for one in files]  # checksums hold
+    together = other.decode(files, enhance=False)
+    masks = other.predict(files)
+
+    for one, two in zip(alone, together, strict=True):
+        assert np.abs(one.astype(int) - two).max() <= 1
+    assert len(masks) == 4
+
+
+# ----- parts ------------------------------------------------------------------------------------
+
+
+def test_the_parts_add_up(weights: Path) -> None:
+    codec = codecs.codec(f"joint:weights={weights}")
+    data = codec.encode(make_picture(0, 64, 96))
+
+    parts = codec.parts(data)
+
+    assert set(parts) == {"header", "semantic", "image"}
+    assert sum(parts.values()) == len(data)
+    assert min(parts.values()) > 0
+
+
+def test_predicting_needs_the_semantic_part_alone(coder: JointCoder) -> None:
+    (data,) = coder.encode([make_picture(0, 64, 96)])
+    semantic = bitstream.keep(data, "semantic")
+
+    assert len(semantic) < len(data)
+    assert np.array_equal(coder.predict([semantic])[0], coder.predict([data])[0])
+    with pytest.raises(CodecError, match="no image part"):
+        coder.decode([semantic])
+
+
+def test_the_beginning_of_a_file_is_enough_to_predict(coder: JointCoder) -> None:
+    (data,) = coder.encode([make_picture(0, 64, 96)])
+    beginning = data[: len(bitstream.keep(data, "semantic"))]
+
+    assert np.array_equal(coder.predict([beginning])[0], coder.predict([data])[0])
+
+
+def test_the_picture_needs_the_image_part_alone(coder: JointCoder) -> None:
+    (data,) = coder.encode([make_picture(0, 64, 96)])
+    (plain,) = coder.decode([data], enhance=False)
+
+    with pytest.warns(SemanticPartWarning, match="no semantic part; the picture is the plain one"):
+        (picture,) = coder.decode([bitstream.keep(data, "image")])
+
+    assert np.array_equal(picture, plain)
+
+
+def test_a_damaged_semantic_part_still_gives_the_plain_picture(coder: JointCoder) -> None:
+    (data,) = coder.encode([make_picture(0, 64, 96)])
+    (plain,) = coder.decode([data], enhance=False)
+    file = bitstream.read(data)
+    position = len(file.header()) + len(file.semantic) // 2
+    damaged = data[:position] + bytes([data[position] ^ 64]) + data[position + 1 :]
+
+    with pytest.warns(SemanticPartWarning, match=r"semantic part .* cut short or altered"):
+        (picture,) = coder.decode([damaged])
+
+    assert np.array_equal(picture, plain)
+    with pytest.raises(CodecError, match=r"semantic part .* cut short or altered"):
+        coder.predict([damaged])
+
+
+def test_a_part_that_is_not_there_cannot_be_kept(coder: JointCoder) -> None:
+    (data,) = coder.encode([make_picture(0, 64, 96)])
+
+    with pytest.raises(CodecError, match="no image part"):
+        bitstream.keep(bitstream.keep(data, "semantic"), "image")
+
+
+# ----- bad files --------------------------------------------------------------------------------
+
+
+def test_every_changed_byte_is_noticed_or_harmless(coder: JointCoder) -> None:
+    (data,) = coder.encode([make_picture(0, 32, 48)])
+    (plain,) = coder.decode([data], enhance=False)
+    (mask,) = coder.predict([data])
+    rng = np.random.default_rng(0)
+    for position in range(len(data)):
+        value = (data[position] + int(rng.integers(1, 256))) % 256
+        changed = data[:position] + bytes([value]) + data[position + 1 :]
+        for decode, wanted in (
+            (lambda one: coder.decode([one], enhance=False)[0], plain),
+            (lambda one: coder.predict([one])[0], mask),
+        ):
+            try:
+                found = decode(changed)
+            except CodecError:
+                continue
+            assert np.array_equal(found, wanted)
+
+
+def test_every_file_that_is_cut_is_refused(coder: JointCoder) -> None:
+    (data,) = coder.encode([make_picture(0, 32, 48)])
+    for length in range(len(data)):
+        with pytest.raises(CodecError):
+            coder.decode([data[:length]], enhance=False)
+
+
+def test_a_file_that_claims_many_pixels_is_refused_unread(coder: JointCoder) -> None:
+    file = JointFile(coder.model.fingerprint, 8000, 8000, b"1234", b"5678")
+
+    with pytest.raises(CodecError, match="cannot hold 8000x8000 pixels"):
+        coder.decode([file.to_bytes()])
+    with pytest.raises(CodecError, match="cannot hold 8000x8000 pixels"):
+        coder.predict([file.to_bytes()])
+
+
+@pytest.mark.parametrize(
+    ("data", "sentence"),
+    [
+        (b"RWN", "does not begin with 'RWJ'"),
+        (b"RWJ\1abc", "cut short: 7 bytes"),
+        (b"RWJ\2abcdefgh", "version 2"),
+        (b"RWJ\1abcd\0\1\1", "1 to 65535 pixels"),
+        (b"RWJ\1abcd\1\1\x80", "damaged size|cut short"),
+    ],
+)
+def test_bad_headers_are_named(data: bytes, sentence: str) -> None:
+    with pytest.raises(CodecError, match=sentence):
+        bitstream.read(data)
+
+
+def test_a_file_of_another_model_names_both(coder: JointCoder) -> None:
+    other = JointCoder(make_packed(seed=1), device="cpu", precision="fp32")
+    (data,) = other.encode([make_picture(0, 32, 32)])
+
+    with pytest.raises(CodecError, match=coder.model.fingerprint.hex()) as caught:
+        coder.decode([data])
+    assert other.model.fingerprint.hex() in str(caught.value)
+
+
+# ----- models and the codec ---------------------------------------------------------------------
+
+
+def test_a_saved_model_codes_the_same(packed: PackedJoint, weights: Path) -> None:
+    again = load(weights)
+    image = make_picture(5, 48, 64)
+    first, second = (JointCoder(one, device="cpu", precision="fp32") for one in (packed, again))
+
+    assert again.fingerprint == packed.fingerprint
+    assert first.encode([image]) == second.encode([image])
+
+
+def test_damaged_weights_are_named(weights: Path, tmp_path: Path) -> None:
+    data = weights.read_bytes()
+    short = tmp_path / "short.safetensors"
+    short.write_bytes(data[: len(data) // 2])
+    with pytest.raises(InputError, match=r"short\.safetensors"):
+        load(short)
+    with pytest.raises(InputError, match="no packed joint codec"):
+        load(packaged(1))
+
+
+def test_compression_alone_has_no_semantic_part() -> None:
+    values = {**SMALL.to_json(), "segmentation": False, "enhancement": None}
+    coder = JointCoder(make_packed(JointArchitecture(**values)), device="cpu", precision="fp32")
+    image = make_picture(0, 32, 48)
+
+    (data,) = coder.encode([image])
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert coder.decode([data])[0].shape == image.shape
+    with pytest.raises(CodecError, match="does not segment"):
+        coder.predict([data])
+
+
+def test_it_is_a_codec_that_is_recognised(weights: Path) -> None:
+    codec = codecs.codec(f"joint:weights={weights}")
+    image = make_picture(0, 64, 96)
+    data = codec.encode(image)
+
+    assert isinstance(codec, Codec)
+    assert codec.suffix == ".rwj"
+    assert codec.spec == f"joint:weights={weights}"
+    assert codec.decode(data).shape == image.shape
+    plain = codecs.codec(f"joint:weights={weights},enhance=false")
+    assert plain.fingerprint != codec.fingerprint
+    assert plain.encode(image) == data
+    assert not np.array_equal(plain.decode(data), codec.decode(data))
+
+
+def test_missing_weights_are_named() -> None:
+    with pytest.raises(InputError, match=r"weights=none\.safetensors: no such file"):
+        codecs.codec("joint:weights=none.safetensors")
+
+
+def test_medians_and_means_are_in_their_units(packed: PackedJoint) -> None:
+    assert packed.semantic is not None
+    assert packed.semantic.medians.dtype == np.int32
+    assert np.abs(packed.semantic.medians).max() / MEAN_UNIT < 16

@@ -1,0 +1,178 @@
+"""``ratewise codec train`` of ``kind: joint``: variants trained, packed, measured; resumed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from ratewise import codecs
+from ratewise.cli.main import app
+from ratewise.errors import InputError
+from ratewise.images import read_image, write_png
+from ratewise.joint.run import cells, train_joint
+from ratewise.joint.settings import JointTrainingSettings
+from ratewise.neural.models import Architecture
+from ratewise.training.weights import save_weights
+from ratewise.validation import validate
+
+from joint_examples import make_picture  # isort: skip
+
+TINY = {
+    "kind": "joint",
+    "name": "tiny",
+    "data": {"name": "streets", "train": 3, "val": 2, "width": 96, "height": 64},
+    "architecture": {
+        "N": 8, "M": 8, "S": 8, "K": 4, "hyper": 4,
+        "enhancement": {"width": 4, "blocks": 1},
+    },
+    "lambdas": [256],
+    "variants": [
+        {"name": "B+Q+A"},
+        {"name": "B", "aggregation": False, "quantisation": False, "enhancement": False},
+        {"name": "compression", "segmentation": False},
+    ],
+    "augmentation": {"crop": [64, 64]},
+    "training": {"steps": 2, "batch_size": 2},
+}
+
+
+def settings(**changes: object) -> JointTrainingSettings:
+    return validate(JointTrainingSettings, {**TINY, **changes}, "test")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("joint-run")
+
+
+@pytest.fixture(scope="module")
+def pictures(folder: Path) -> Path:
+    for i in range(2):
+        write_png(folder / "pictures" / f"{i}.png", make_picture(i, 48, 80))
+    return folder / "pictures"
+
+
+@pytest.fixture(scope="module")
+def trained(folder: Path, pictures: Path) -> Path:
+    settings_file = folder / "tiny.yaml"
+    values = {
+        **TINY,
+        "photographs": [{"root": str(pictures), "repeat": 2}],
+        "pictures": [{"root": str(pictures)}],
+    }
+    settings_file.write_text(yaml.safe_dump(values))
+    out = folder / "out"
+    arguments = ["codec", "train", str(settings_file), "--out", str(out), "--json", "--quiet"]
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == 0, result.output
+    names = [Path(one["weights"]).name for one in json.loads(result.stdout)]
+    assert names == ["B+Q+A-256.safetensors", "compression-256.safetensors"]
+    return out
+
+
+def test_each_variant_is_measured(trained: Path) -> None:
+    maps = pd.read_csv(trained / "segmentation.csv")
+    pictures = pd.read_csv(trained / "pictures.csv")
+
+    assert list(maps.variant) == ["B+Q+A", "B"]
+    assert maps.miou.between(0, 1).all()
+    assert {"iou:road", "pixel_accuracy", "miou_categories"} <= set(maps.columns)
+    rows = list(zip(pictures.variant, pictures.images, strict=True))
+    assert rows == [
+        ("B+Q+A", "test"),
+        ("B+Q+A", "pictures"),
+        ("compression", "test"),
+        ("compression", "pictures"),
+    ]
+    compression = pictures[pictures.variant == "compression"]
+    assert (compression.bpp_semantic == 0).all()
+    assert (pictures.bpp > pictures.bpp_semantic + pictures.bpp_image).all()  # and the header
+
+
+def test_what_was_measured_is_what_the_codec_does(trained: Path) -> None:
+    codec = codecs.codec(f"joint:weights={trained / 'B+Q+A-256.safetensors'}")
+    pictures = pd.read_csv(trained / "pictures.csv")
+    row = pictures[(pictures.variant == "B+Q+A") & (pictures.images == "pictures")].iloc[0]
+    images = [read_image(path) for path in sorted((trained.parent / "pictures").glob("*.png"))]
+
+    bpp = [8 * len(codec.encode(one)) / (one.shape[0] * one.shape[1]) for one in images]
+
+    assert row.bpp == pytest.approx(sum(bpp) / len(bpp), rel=1e-4)
+
+
+def test_a_second_call_makes_nothing_anew(trained: Path, pictures: Path) -> None:
+    before = {path: path.stat().st_mtime_ns for path in trained.rglob("*.safetensors")}
+    again = settings(
+        photographs=[{"root": str(pictures), "repeat": 2}], pictures=[{"root": str(pictures)}]
+    )
+
+    train_joint(again, trained, quiet=True)
+
+    assert {path: path.stat().st_mtime_ns for path in trained.rglob("*.safetensors")} == before
+
+
+def test_the_images_codec_starts_from_given_weights(tmp_path: Path) -> None:
+    start = Architecture("msh", 8, 8).build()
+    save_weights(tmp_path / "start.safetensors", start, {})
+    chosen = settings(
+        start="start.safetensors",
+        variants=[{"name": "compression", "segmentation": False}],
+        optimiser={"kind": "adam", "lr": 1e-12},
+    )
+
+    (path,) = train_joint(chosen, tmp_path / "out", base=tmp_path, quiet=True)
+
+    codec = codecs.codec(f"joint:weights={path}")
+    trained = codec.coder().model.floats["image.g_a.0.weight"]  # type: ignore[attr-defined]
+    assert trained.allclose(start.g_a[0].weight.detach(), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"start": ["msh:quality=1", "msh:quality=2"]}, "start has 2 entries for 1 lambdas"),
+        ({"variants": [{"name": "a"}, {"name": "a"}]}, "two variants have one name"),
+        ({"variants": [{"name": "a", "lambdas": [7]}]}, "lambda 7 is none of lambdas"),
+        ({"lambda": 3}, "unknown key 'lambda'"),
+    ],
+)
+def test_settings_that_do_not_fit_are_named(changes: dict[str, object], sentence: str) -> None:
+    with pytest.raises(InputError, match=sentence):
+        settings(**changes)
+
+
+def test_a_start_of_other_widths_is_refused_before_training(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="N = 64, M = 96; the architecture here has N = 8"):
+        train_joint(settings(start="msh:quality=1"), tmp_path, quiet=True)
+    assert not (tmp_path / "training").exists()
+
+
+def test_an_unknown_variant_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="'X' is no variant"):
+        train_joint(settings(), tmp_path, only=["X"], quiet=True)
+
+
+def test_only_is_for_joint_settings(tmp_path: Path) -> None:
+    file = tmp_path / "codec.yaml"
+    file.write_text("name: x\nimages: [{root: .}]\nlambdas: [1]\neach: {steps: 1}\n")
+    arguments = ["codec", "train", str(file), "--only", "B"]
+
+    result = CliRunner().invoke(app, arguments)
+
+    assert result.exit_code == 2
+    assert "kind: joint" in result.stderr
+
+
+def test_the_papers_settings_plan_what_the_paper_has() -> None:
+    file = Path(__file__).parents[2] / "configs" / "paper" / "joint-cityscapes.yaml"
+    found = validate(JointTrainingSettings, yaml.safe_load(file.read_text()), str(file))
+
+    full = [cell for cell in cells(found) if cell.variant == "B+Q+A"]
+    assert [cell.lambda_ for cell in full] == [256, 512, 1024, 2048, 4096, 6144, 8192]
+    assert {cell.variant for cell in cells(found)} >= {"B", "B+A", "B+Q", "compression"}
+    assert found.optimiser.lr == 1e-4
