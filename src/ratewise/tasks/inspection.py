@@ -112,7 +112,8 @@ def _part(model: SegmentationModel, layer: str) -> nn.Module:
 
 def _features(output: Any, layer: str) -> Tensor:
     if layer == SHALLOW:
-        stages = [x for x in output if x.shape[1] > 0]
+        # ERFNet's encoder gives its last features alone
+        stages = [x for x in ([output] if isinstance(output, Tensor) else output) if x.shape[1] > 0]
         deep = [x for x in stages if stages[0].shape[-1] >= _SHALLOW_STRIDE * x.shape[-1]]
         output = (deep or stages[-1:])[0]
     if not isinstance(output, Tensor) or output.ndim != 4:

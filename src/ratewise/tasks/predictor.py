@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -100,6 +100,24 @@ def evaluate(
     nothing counts. ``chunk`` images are in memory at a time. Raises :class:`InputError` if there
     is no image, or a mask does not fit its image or the classes.
     """
+
+    def of_images(chosen: Sequence[int]) -> list[Mask]:
+        return predictor.predict([store.image(index) for index in chosen])
+
+    return evaluate_masks(of_images, store, classes, indices=indices, subsets=subsets, chunk=chunk)
+
+
+def evaluate_masks(
+    predict: Callable[[Sequence[int]], Sequence[Mask]],
+    store: LabelledImages,
+    classes: Classes,
+    *,
+    indices: Sequence[int] | None = None,
+    subsets: Mapping[str, Sequence[int]] = MappingProxyType({}),
+    chunk: int = 8,
+) -> Evaluation:
+    """:func:`evaluate` of what ``predict`` makes of the images at some indices of ``store``, from
+    their pixels or not: a mask for each, in order."""
     chosen = list(range(len(store)) if indices is None else indices)
     if not chosen:
         raise InputError("there are no images to evaluate on")
@@ -108,8 +126,7 @@ def evaluate(
     parts = [(frozenset(wanted), np.zeros_like(confusion.matrix)) for wanted in subsets.values()]
     for start in range(0, len(chosen), chunk):
         part = chosen[start : start + chunk]
-        masks = predictor.predict([store.image(index) for index in part])
-        for index, mask in zip(part, masks, strict=True):
+        for index, mask in zip(part, predict(part), strict=True):
             key = store.records[index].key
             try:
                 matrix = confusion.update(store.mask(index), mask)

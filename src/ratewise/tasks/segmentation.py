@@ -1,10 +1,11 @@
-"""The segmentation network around segmentation-models-pytorch, its initial weights and its loss."""
+"""Segmentation networks (segmentation-models-pytorch's and ERFNet), initial weights, the loss."""
 
 from __future__ import annotations
 
 import inspect
 import math
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,8 @@ from torch import Tensor, nn
 
 from ratewise.errors import InputError, first_line
 from ratewise.images import IGNORE
-from ratewise.tasks.segmentation_settings import STRIDED, SegmentationSettings
+from ratewise.tasks.erfnet import ErfNet
+from ratewise.tasks.segmentation_settings import ERFNET, STRIDED, SegmentationSettings
 from ratewise.training.normalisation import Normalisation
 from ratewise.training.weights import load_backbone
 from ratewise.validation import suggestion
@@ -91,6 +93,19 @@ def build_model(
     With ``imagenet`` the encoder's published ImageNet weights are downloaded. Raises
     :class:`InputError` for an unknown encoder or option, and if the weights cannot be had.
     """
+    if settings.architecture == ERFNET:
+        network: nn.Module = ErfNet(classes)
+    else:
+        network = _from_library(settings, classes, imagenet)
+    for module in network.modules():
+        if type(module) is nn.BatchNorm2d:
+            module.__class__ = _BatchNorm  # same state, one more case in forward
+    model = SegmentationModel(network, settings.normalisation or _normalisation(settings))
+    return model.to(memory_format=torch.channels_last)
+
+
+def _from_library(settings: SegmentationSettings, classes: int, imagenet: bool) -> nn.Module:
+    """The network of segmentation-models-pytorch. Errors: :func:`build_model`."""
     _check_encoder(settings)
     _check_decoder_options(settings)
     options: dict[str, Any] = dict(settings.decoder_options)
@@ -115,11 +130,7 @@ def build_model(
             f"{_listed(settings.encoder_options)} and decoder_options"
             f"{_listed(settings.decoder_options)} cannot be built: {first_line(error)}"
         ) from error
-    for module in network.modules():
-        if type(module) is nn.BatchNorm2d:
-            module.__class__ = _BatchNorm  # same state, one more case in forward
-    model = SegmentationModel(network, settings.normalisation or _normalisation(settings.encoder))
-    return model.to(memory_format=torch.channels_last)
+    return network
 
 
 def initial_model(
@@ -245,8 +256,12 @@ def _timm_names() -> list[str]:
     return [f"tu-{known}" for known in timm.list_models()]
 
 
-def _normalisation(encoder_name: str) -> Normalisation:
-    """What timm knows of a model; smp keeps the others' on the hub, and they are ImageNet's."""
+def _normalisation(settings: SegmentationSettings) -> Normalisation:
+    """What timm knows of a model; smp keeps the others' on the hub, and they are ImageNet's.
+    ERFNet takes the images as they are."""
+    if settings.architecture == ERFNET:
+        return Normalisation(mean=(0.0,) * 3, std=(1.0,) * 3)
+    encoder_name = settings.encoder
     if encoder_name.startswith("tu-"):
         known = timm.get_pretrained_cfg(encoder_name.removeprefix("tu-"))
         if known is not None and len(known.mean) == len(known.std) == 3:
@@ -256,19 +271,24 @@ def _normalisation(encoder_name: str) -> Normalisation:
 
 def _load_encoder(module: nn.Module, file: Path, name: str) -> None:
     """Load a file whose keys are timm's or smp's; a classifier's last layers may be left over."""
-    # smp holds a timm model under 'model.'; a whole segmentation model holds it under 'encoder.'.
+    # smp holds a timm model under 'model.'; a whole segmentation model holds it under 'encoder.',
+    # and the classifier that ERFNet's authors trained it in under 'features.encoder.'.
     load_backbone(
         module,
         file,
         f"encoder {name}",
         [
             lambda key: f"model.{key}",
-            lambda key: key.removeprefix("encoder.") if key.startswith("encoder.") else None,
-            lambda key: (
-                key.removeprefix("network.encoder.") if key.startswith("network.encoder.") else None
-            ),
+            partial(_under, "encoder."),
+            partial(_under, "network.encoder."),
+            partial(_under, "features.encoder."),
         ],
     )
+
+
+def _under(prefix: str, key: str) -> str | None:
+    """What follows ``prefix`` in ``key``, if it begins so."""
+    return key.removeprefix(prefix) if key.startswith(prefix) else None
 
 
 def _freeze(module: nn.Module, name: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, PositiveFloat, field_validator
+from pydantic import Field, PositiveFloat, field_validator, model_validator
 
 from ratewise.training.normalisation import Normalisation
 from ratewise.training.settings import OptimiserSettings, ScheduleSettings, TrainingSettings
@@ -26,8 +26,13 @@ ARCHITECTURES = (
 )
 """The classes of segmentation-models-pytorch."""
 
+ERFNET = "ERFNet"
+"""An architecture of our own, whose encoder is part of it."""
+
 STRIDED = ("DeepLabV3", "DeepLabV3Plus", "PAN")
 """The architectures whose encoder takes an output stride."""
+
+_NETWORK_OF_ERFNET = "erfnet"
 
 ClassWeights = Literal["median_frequency", "sqrt_median_frequency"] | list[PositiveFloat] | None
 
@@ -60,7 +65,11 @@ class SegmentationSettings(Settings):
     """
 
     kind: Literal["segmentation"] = "segmentation"
-    architecture: str = "DeepLabV3Plus"
+    architecture: str = Field(
+        "DeepLabV3Plus",
+        description=f"A class of segmentation-models-pytorch, or '{ERFNET}', which has an encoder "
+        "of its own.",
+    )
     encoder: str = Field(
         "resnet18",
         description="An encoder of segmentation-models-pytorch, or 'tu-' and a model of timm.",
@@ -83,7 +92,9 @@ class SegmentationSettings(Settings):
         16, description=f"Of the encoder's last features, for {', '.join(STRIDED)}."
     )
     normalisation: Normalisation | None = Field(
-        None, description="null: what timm knows of a 'tu-' encoder, else ImageNet's."
+        None,
+        description="null: what timm knows of a 'tu-' encoder, nothing for ERFNet, else "
+        "ImageNet's.",
     )
     class_weights: ClassWeights = Field(
         None,
@@ -105,13 +116,32 @@ class SegmentationSettings(Settings):
         2048, ge=0, description="Memory for decoded training images; the rest is decoded each time."
     )
 
+    @model_validator(mode="before")
+    @classmethod
+    def _erfnet_has_its_encoder(cls, values: Any) -> Any:
+        if not isinstance(values, dict) or values.get("architecture") != ERFNET:
+            return values
+        own = _NETWORK_OF_ERFNET
+        for name in ("encoder", "encoder_options", "decoder_options"):
+            if values.get(name) and values[name] != own:
+                raise ValueError(
+                    f"architecture {ERFNET} has an encoder and a decoder of its own: leave out "
+                    f"{name}"
+                )
+        if values.get("encoder_weights") == "imagenet":
+            raise ValueError(
+                f"encoder_weights = imagenet: there are none of {ERFNET} on the hub; give null or "
+                "a file of its encoder"
+            )
+        return {**values, "encoder": own}
+
     @field_validator("architecture")
     @classmethod
     def _architecture_is_known(cls, name: str) -> str:
-        if name not in ARCHITECTURES:
+        known = (*ARCHITECTURES, ERFNET)
+        if name not in known:
             raise ValueError(
-                f"not an architecture{suggestion(name, ARCHITECTURES)} "
-                f"(allowed: {', '.join(ARCHITECTURES)})"
+                f"not an architecture{suggestion(name, known)} (allowed: {', '.join(known)})"
             )
         return name
 
@@ -125,7 +155,7 @@ class SegmentationSettings(Settings):
     @property
     def title(self) -> str:
         """What result rows call the model."""
-        return f"{self.architecture} {self.encoder}"
+        return ERFNET if self.architecture == ERFNET else f"{self.architecture} {self.encoder}"
 
     @property
     def network(self) -> str:

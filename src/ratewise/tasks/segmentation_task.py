@@ -23,7 +23,13 @@ from ratewise.tasks.augment import augment
 from ratewise.tasks.batching import model_input
 from ratewise.tasks.divergence import pointwise_divergence
 from ratewise.tasks.inspection import class_scores
-from ratewise.tasks.predictor import SegmentationPredictor, evaluate, load_model, save_model
+from ratewise.tasks.predictor import (
+    Evaluation,
+    SegmentationPredictor,
+    evaluate,
+    load_model,
+    save_model,
+)
 from ratewise.tasks.samples import Batch, Form, LabelledImages, StoreSource, Target
 from ratewise.tasks.segmentation_settings import AugmentationSettings, SegmentationSettings
 from ratewise.tasks.task import Loss, Scored
@@ -109,12 +115,7 @@ class SegmentationTask:
         self, model: nn.Module, store: Store, subsets: Mapping[str, Sequence[int]]
     ) -> Scored:
         """See :func:`ratewise.tasks.predictor.evaluate`; ``miou`` of each image."""
-        found = evaluate(self._predictor(model), store, self.classes, subsets=subsets)
-        metrics = {name: value for name, value in found.metrics.items() if name != "images"}
-        metrics |= {f"miou@{name}": value for name, value in found.subset_miou.items()}
-        return Scored(
-            metrics, [{"key": key, "miou": value} for key, value in found.image_miou.items()]
-        )
+        return scored(evaluate(self._predictor(model), store, self.classes, subsets=subsets))
 
     def predict(self, model: nn.Module, images: Sequence[Image]) -> list[Mask]:
         """A mask of each image."""
@@ -151,6 +152,13 @@ class SegmentationTask:
         masks = (source.whole(index).target for index in range(len(source)))
         weights = segmentation.class_weights_of(masks, len(self.classes))
         return [w**0.5 for w in weights] if chosen == "sqrt_median_frequency" else weights
+
+
+def scored(found: Evaluation) -> Scored:
+    """An evaluation as result rows have it; ``miou`` of each image."""
+    metrics = {name: value for name, value in found.metrics.items() if name != "images"}
+    metrics |= {f"miou@{name}": value for name, value in found.subset_miou.items()}
+    return Scored(metrics, [{"key": key, "miou": value} for key, value in found.image_miou.items()])
 
 
 def _loss(weights: Tensor | None, logits: Tensor, batch: Batch) -> Tensor:
