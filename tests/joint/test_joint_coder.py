@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import warnings
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from joint_examples import SMALL, make_model, make_packed, make_picture
+from joint_examples import CLASSES, SMALL, make_model, make_packed, make_picture
 
 from ratewise import codecs
 from ratewise.codecs.base import Codec
@@ -290,6 +292,23 @@ def test_it_is_a_codec_that_is_recognised(weights: Path) -> None:
     assert plain.fingerprint != codec.fingerprint
     assert plain.encode(image) == data
     assert not np.array_equal(plain.decode(data), codec.decode(data))
+
+
+def test_the_classes_are_known_without_torch(weights: Path) -> None:
+    code = (
+        "import sys; from ratewise import codecs; "
+        f"print(codecs.codec('joint:weights={weights}').class_names(), 'torch' in sys.modules)"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert found.stdout.strip() == f"{CLASSES.names} False"
+
+
+def test_weights_of_another_kind_have_no_classes() -> None:
+    codec = codecs.codec(f"joint:weights={packaged(1)}")
+
+    with pytest.raises(InputError, match="no packed joint codec"):
+        codec.class_names()  # type: ignore[attr-defined]
 
 
 def test_missing_weights_are_named() -> None:

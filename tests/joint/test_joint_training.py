@@ -27,7 +27,11 @@ TINY = {
     "name": "tiny",
     "data": {"name": "streets", "train": 3, "val": 2, "width": 96, "height": 64},
     "architecture": {
-        "N": 8, "M": 8, "S": 8, "K": 4, "hyper": 4,
+        "N": 8,
+        "M": 8,
+        "S": 8,
+        "K": 4,
+        "hyper": 4,
         "enhancement": {"width": 4, "blocks": 1},
     },
     "lambdas": [256],
@@ -130,6 +134,32 @@ def test_the_images_codec_starts_from_given_weights(tmp_path: Path) -> None:
     codec = codecs.codec(f"joint:weights={path}")
     trained = codec.coder().model.floats["image.g_a.0.weight"]  # type: ignore[attr-defined]
     assert trained.allclose(start.g_a[0].weight.detach(), atol=1e-6)
+
+
+def test_a_study_predicts_from_its_files(trained: Path, tmp_path: Path) -> None:
+    import ratewise
+
+    weights = trained / "B+Q+A-256.safetensors"
+    study = {
+        "name": "joint-study",
+        "data": TINY["data"],
+        "task": {"architecture": "ERFNet", "training": {"steps": 1, "batch_size": 2}},
+        "codecs": [f"joint:weights={weights}"],
+        "configurations": ["OC"],
+        "recipes": [{"kind": "bitstream"}, {"kind": "bitstream", "part": "semantic"}],
+    }
+    file = tmp_path / "study.yaml"
+    file.write_text(yaml.safe_dump(study))
+
+    rows = ratewise.run(file, tmp_path / "out", quiet=True)
+
+    maps = pd.read_csv(trained / "segmentation.csv").iloc[0]
+    whole, semantic = (rows[rows.recipe == name].iloc[0] for name in rows.recipe)
+    assert whole.miou == pytest.approx(
+        maps.miou, abs=0.02
+    )  # coded one by one there, in a batch here
+    assert semantic.miou == whole.miou
+    assert semantic.test_bpp < whole.test_bpp
 
 
 @pytest.mark.parametrize(

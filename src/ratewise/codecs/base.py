@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Protocol, TypeGuard, runtime_checkable
 
-from ratewise.images import Image
+from ratewise.images import Image, Mask
 
 
 @dataclass(frozen=True)
@@ -74,6 +74,30 @@ class Codec(Protocol):
 
     def parts(self, data: bytes) -> dict[str, int]:
         """Named byte counts that add up to ``len(data)``."""
+
+
+class PredictingCodec(Codec, Protocol):
+    """A codec whose files hold what a machine needs beside the picture: a mask is read from them
+    without decoding it.
+
+    ``parts`` names ``header``, ``image`` and ``semantic`` (and perhaps more); ``header`` and
+    ``semantic`` are all that a prediction needs.
+    """
+
+    def class_names(self) -> tuple[str, ...]:
+        """The names of the classes, in the order of their ids; imports no torch."""
+
+    def predict_batch(self, data: Sequence[bytes]) -> list[Mask]:
+        """The mask of each file: class ids ``uint8 (H, W)`` of the image's size.
+
+        Raises :class:`ratewise.errors.CodecError` where it cannot.
+        """
+
+
+def predicts(codec: Codec) -> TypeGuard[PredictingCodec]:
+    """Whether a codec is a :class:`PredictingCodec`, by its methods."""
+    names = ("class_names", "predict_batch")
+    return all(callable(getattr(codec, name, None)) for name in names)
 
 
 @dataclass(frozen=True)

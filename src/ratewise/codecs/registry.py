@@ -81,10 +81,14 @@ def expand(spec: str) -> list[str]:
 
 
 def family(spec: str) -> str:
-    """``spec`` without its operating point: what one line of a plot has in common."""
+    """``spec`` without its operating point: what one line of a plot has in common.
+
+    Of a codec that has none, its ``weights`` are what trades rate for quality.
+    """
     name, options = specs.parse(spec)
     point = kind(name).range()
-    kept = [f"{key}={value}" for key, value in options.items() if not point or key != point.name]
+    left_out = point.name if point else "weights"
+    kept = [f"{key}={value}" for key, value in options.items() if key != left_out]
     return f"{name}:{','.join(kept)}" if kept else name
 
 

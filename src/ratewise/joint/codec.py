@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import functools
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from ratewise.errors import InputError
 from ratewise.images import Image, Mask
 from ratewise.joint import bitstream
 from ratewise.neural.codec import LearnedCodec
@@ -51,8 +53,12 @@ class JointCodec(LearnedCodec):
         return self.coder().decode(data, enhance=self.enhance)
 
     def class_names(self) -> tuple[str, ...]:
-        """The classes of the masks, in the order of their ids."""
-        return self.coder().model.classes.names
+        """The classes of the masks, in the order of their ids.
+
+        Read from the header of the weights alone, without torch: studies are planned with it.
+        """
+        status = self.path.stat()
+        return _class_names(self.path, status.st_mtime_ns, status.st_size)
 
     def predict_batch(self, data: Sequence[bytes]) -> list[Mask]:
         """The mask ``uint8 (H, W)`` in each file; needs no more than its semantic part."""
@@ -76,3 +82,15 @@ def _loaded(path: Path, *state: Any) -> JointCoder:
     from ratewise.joint.packed import load
 
     return JointCoder(load(path))
+
+
+@functools.lru_cache(maxsize=16)
+def _class_names(path: Path, *state: Any) -> tuple[str, ...]:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="numpy") as file:
+            header = json.loads((file.metadata() or {})["ratewise"])
+        return tuple(str(name) for name in header["classes"]["names"])
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError):
+        raise InputError(f"{path}: is no packed joint codec") from None

@@ -83,6 +83,32 @@ class PretrainedSettings(FromTrained):
         return True
 
 
+class BitstreamSettings(RecipeSettings):
+    """The codec is the model: masks are read from the files of codecs that predict
+    (:class:`ratewise.codecs.base.PredictingCodec`), and nothing is trained.
+
+    It is used with those codecs of a study that predict. Their test images are compressed, and what
+    they were trained on, elsewhere, were originals: OC.
+    """
+
+    kind: Literal["bitstream"] = "bitstream"
+    part: Literal["all", "semantic"] = Field(
+        "all",
+        description="The bytes that count: 'all': of the whole files; 'semantic': of those that a "
+        "mask needs, header and semantic part.",
+    )
+
+    @property
+    def title(self) -> str:
+        """``bitstream`` or ``bitstream-semantic`` without a name of its own."""
+        return self.name or (self.kind if self.part == "all" else f"{self.kind}-{self.part}")
+
+    @property
+    def originals_only(self) -> bool:
+        """Yes."""
+        return True
+
+
 class FinetuneSettings(FromTrained):
     """The loss of the task on the training images, from a trained model."""
 
@@ -152,6 +178,7 @@ def adapted(task: TaskSettings, recipe: RecipeSettings) -> TaskSettings:
 KINDS: dict[str, type[RecipeSettings]] = {
     "standard": StandardSettings,
     "pretrained": PretrainedSettings,
+    "bitstream": BitstreamSettings,
     "finetune": FinetuneSettings,
     "stability": StabilitySettings,
     "expert": ExpertSettings,
@@ -178,6 +205,7 @@ Recipe = Annotated[
     Annotated[
         Annotated[StandardSettings, Tag("standard")]
         | Annotated[PretrainedSettings, Tag("pretrained")]
+        | Annotated[BitstreamSettings, Tag("bitstream")]
         | Annotated[FinetuneSettings, Tag("finetune")]
         | Annotated[StabilitySettings, Tag("stability")]
         | Annotated[ExpertSettings, Tag("expert")],

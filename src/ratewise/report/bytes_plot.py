@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ratewise.files import write_atomically
 from ratewise.report.analysis.recipes import EXPERT, FINETUNE, ordered, title_of
+from ratewise.report.bitstreams import from_bitstreams
 from ratewise.report.metric import TOP1, Metric, metric_of
 from ratewise.report.palette import Style, family_style
 from ratewise.report.plots import log_rate
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 _LINES = {EXPERT: "-", FINETUNE: "--"}
 _OTHERS = (":", "-.")
+_WAYS = ("-", "--", ":", "-.")
 
 
 @dataclass(frozen=True)
@@ -47,9 +49,14 @@ class Curves:
 
 def curves(results: pd.DataFrame) -> list[Curves]:
     """The lines of models trained and tested on one codec, for a classification or for several
-    recipes, where the rows know the bytes per test image; elsewhere the rate says the same."""
+    recipes, where the rows know the bytes per test image; elsewhere the rate says the same.
+
+    Where a codec is a model itself, those trained on originals too (:func:`with_bitstreams`).
+    """
     if results.empty or "test_bytes_per_image" not in results:
         return []
+    if from_bitstreams(results).any():
+        return with_bitstreams(results)
     metric = metric_of(results)
     if metric is not TOP1 and results["recipe"].nunique() < 2:
         return []
@@ -72,6 +79,36 @@ def curves(results: pd.DataFrame) -> list[Curves]:
             for recipe in recipes
             if len(rows := of_family[of_family["recipe"] == recipe])
         ]
+        found.append(Curves(" · ".join(str(own.iloc[0][name]) for name in vary), lines))
+    return found
+
+
+def with_bitstreams(results: pd.DataFrame) -> list[Curves]:
+    """Masks read from a codec's files beside models of the task on decoded images (OC, CC): the
+    lines of one data set, preparation and task in one plot."""
+    metric = metric_of(results)
+    matched = (results["train_channel"] == "C") & (results["train_codec"] == results["test_codec"])
+    kept = (results["test_channel"] == "C") & (matched | (results["train_channel"] == "O"))
+    table = configuration_table(results[kept]).dropna(subset=[metric.name, "test_bytes_per_image"])
+    table = table[table["train_share"] == ""]
+    read = from_bitstreams(table)
+    several = table.loc[~read, "model"].nunique() > 1
+    table["way"] = [
+        title_of(recipe) if of_codec else ", ".join([title_of(recipe), *[model] * several, pair])
+        for recipe, model, pair, of_codec in zip(
+            table["recipe"], table["model"], table["pair"], read, strict=True
+        )
+    ]
+    ways = list(dict.fromkeys([*table.loc[read, "way"], *table["way"]]))
+    apart = list(SETTINGS[:-2])
+    vary = [name for name in apart if table[name].nunique() > 1]
+    found = []
+    for _, own in table.groupby(apart, sort=False):
+        lines = []
+        for (family, way), rows in own.groupby(["family", "way"], sort=False):
+            before = family_style(str(family))
+            style = Style(before.colour, before.marker, _WAYS[ways.index(way) % len(_WAYS)])
+            lines.append(Line(f"{family}, {way}", style, rows.sort_values("test_bytes_per_image")))
         found.append(Curves(" · ".join(str(own.iloc[0][name]) for name in vary), lines))
     return found
 

@@ -16,6 +16,7 @@ from ratewise.report.analysis.recipes import (
     recipe_table,
     title_of,
 )
+from ratewise.report.bitstreams import from_bitstreams
 from ratewise.report.bytes_plot import curves, keys, panel
 from ratewise.report.heat_maps import panels, scale
 from ratewise.report.html import element, grouped_table, line_key, section, wrap
@@ -107,6 +108,13 @@ def accuracy_by_bytes(results: pd.DataFrame) -> str:
         "Models trained and tested on the same codec; bytes are the mean of the test images' "
         "files. Error bars are one standard deviation over seeds."
     )
+    if from_bitstreams(results).any():
+        note = (
+            "Models of the task on decoded images, trained on originals (OC) or on the codec's "
+            "(CC), beside masks that a codec's own files hold. Bytes are the mean of the test "
+            "images' files, or of the parts of them that the masks need. Error bars are one "
+            "standard deviation over seeds."
+        )
     return section(
         "Accuracy against bytes per image",
         wrap("div", legend, class_="legend"),

@@ -21,6 +21,7 @@ from ratewise.report.pictures import choose_zoom, strip_png
 from ratewise.report.tables import family
 from ratewise.study.analysis.findings import read_findings, write_findings
 from ratewise.study.analysis.restored import restored_quality
+from ratewise.study.bitstreams import KIND as MASKS_IN_FILES
 from ratewise.study.cache import Cache
 from ratewise.study.channels import LOSSLESS, Configuration
 from ratewise.study.engine import open_run
@@ -94,7 +95,11 @@ def write_pictures(folder: Path, out: Path) -> list[Path]:
 
 def _summary(settings: StudySettings, plan: Plan, cache: Cache, folder: Path) -> StudySummary:
     remembered = folder / _COMMAND
-    configurations = [configuration_of(entry).name for entry in settings.configurations]
+    configurations = [
+        configuration_of(entry).name
+        for recipe in settings.recipes
+        for entry in settings.used_for(recipe)
+    ]
     training = settings.task.training
     length = f"{training.epochs} epochs" if training.epochs else f"{training.steps} steps"
     return StudySummary(
@@ -173,9 +178,11 @@ def _strip(
         specs = dict.fromkeys(
             spec for spec in (run.train_codec, run.test_codec) if spec != LOSSLESS
         )
+        title = " ".join([run.configuration, " to ".join(specs)]).strip()
+        read = plan.stages[run.evaluate].kind == MASKS_IN_FILES
         columns.append(
             StripColumn(
-                " ".join([run.configuration, " to ".join(specs)]).strip(),
+                f"{title}, masks in the files" if read else title,
                 store.image(index),
                 read_mask(prediction_path(folder, index)),
                 _bpp(run, plan, store.records[index]),
@@ -216,7 +223,8 @@ def _originals(settings: StudySettings, plan: Plan, cache: Cache) -> Store | Non
 
 
 def _shown_runs(plan: Plan, cache: Cache, seed: int) -> list[Run]:
-    """One seed's runs on all images: those without a codec, and those at the lowest rates."""
+    """One seed's runs on all images: those without a codec, and those at the lowest rates. Of
+    those with the same predictions, which count other bytes, the first one."""
     harshest: dict[str, tuple[float, str]] = {}
     for stage in plan.stages.values():
         if stage.kind == "compress" and cache.is_complete(stage):
@@ -224,13 +232,14 @@ def _shown_runs(plan: Plan, cache: Cache, seed: int) -> list[Run]:
             point = (open_store(cache.folder(stage) / STORE).bpp, codec)
             harshest[family(codec)] = min(harshest.get(family(codec), point), point)
     kept = {LOSSLESS, *(codec for _, codec in harshest.values())}
-    return [
+    shown = [
         run
         for run in plan.runs
         if run.seed == seed
         and not Configuration.parse(run.configuration).images_name
         and {run.train_codec, run.test_codec} <= kept
     ]
+    return list({(run.configuration, run.evaluate): run for run in reversed(shown)}.values())[::-1]
 
 
 def _finished(run: Run, plan: Plan, cache: Cache) -> bool:

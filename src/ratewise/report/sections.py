@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ratewise.report.bitstreams import NOTE, from_bitstreams
 from ratewise.report.finding import main_finding
 from ratewise.report.html import element, facts, line_key, section, table_of, wrap
 from ratewise.report.metric import MIOU, Metric, metric_of
@@ -84,6 +85,8 @@ def configurations(study: StudySummary, results: pd.DataFrame) -> str:
         "seed. Bytes are in per cent of the losslessly stored (PNG) originals' of the full "
         "training or test set. A number without ± comes from one seed; “-” means no result."
     )
+    if from_bitstreams(results).any():
+        note += f" {NOTE}"
     return section(
         "What each bit buys",
         _point_table(table, titles, rows),
@@ -260,7 +263,7 @@ def _point_table(table: pd.DataFrame, titles: list[str], cells: list[list[str]])
     head = element("th", "configuration", class_="text")
     parts = [wrap("thead", [wrap("tr", [head, *(element("th", title) for title in titles)])])]
     for codec, rows in table.groupby("codec", sort=False):
-        rate = rows["rate"].dropna()
+        rate = _own_rate(rows)
         label = "originals, no codec" if codec == ORIGINALS else str(codec)
         if len(rate) and codec != ORIGINALS:
             label += f", {number(float(rate.iloc[-1]), 2)} bpp"
@@ -271,6 +274,12 @@ def _point_table(table: pd.DataFrame, titles: list[str], cells: list[list[str]])
             lines.append(wrap("tr", [first, *cells[int(index)]]))
         parts.append(wrap("tbody", lines))
     return wrap("div", [wrap("table", parts, class_="points")], class_="scroll")
+
+
+def _own_rate(rows: pd.DataFrame) -> pd.Series[float]:
+    """The rates of a codec's files; masks that are read from them may need only a part."""
+    own: pd.Series[float] = rows.loc[~from_bitstreams(rows), "rate"].dropna()
+    return own if len(own) else rows["rate"].dropna().sort_values()
 
 
 def _percent(value: float) -> str:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from ratewise import codecs
 from ratewise.errors import InputError
+from ratewise.report.bitstreams import from_bitstreams
 from ratewise.report.metric import metric_of
 from ratewise.report.naming import REFERENCE, channels_of, on_originals, share
 
@@ -210,17 +211,22 @@ def with_missing(
     """``table`` and a row of NaN for each asked combination of which there is no result.
 
     ``configurations`` defaults to those in the table. Combinations that need no codec are left
-    alone, except that a configuration on originals asked for and absent gets its row.
+    alone, except that a configuration on originals asked for and absent gets its row. Of a codec
+    that is a model itself no result is missed at other codecs.
     """
     import pandas as pd
 
     wanted = list(configurations) or list(dict.fromkeys(table["configuration"]))
     have = set(zip(table["configuration"], table["codec"], strict=True))
     rates = table.groupby("codec")["rate"].mean().to_dict()
+    own = table[from_bitstreams(table)]
+    models = dict(zip(own["configuration"], own["model"], strict=True))
     missing = []
     for configuration in wanted:
         alone = on_originals(channels_of(configuration))
         for codec in [ORIGINALS] if alone else [c for c in codecs if c != "png"]:
+            if models.get(configuration, name := codec.partition(":")[0]) != name:
+                continue
             if (configuration, codec) not in have:
                 row = {"configuration": configuration, "codec": codec, "family": family(codec)}
                 missing.append({**row, "rate": rates.get(codec, float("nan")), "seeds": 0})

@@ -11,6 +11,7 @@ from ratewise.errors import InputError, StageError
 from ratewise.execution import Resources
 from ratewise.files import read_json, write_json
 from ratewise.study.analysis.findings import read_findings, write_findings
+from ratewise.study.bitstreams import check_classes
 from ratewise.study.cache import Cache, locked
 from ratewise.study.inputs import find_inputs
 from ratewise.study.plan import Plan, Stage
@@ -45,13 +46,14 @@ def plan_study(study: Study, folder: Path | None = None, *, quiet: bool = True) 
     """Check everything that a study rests on and plan it; runs no stage.
 
     Raises :class:`InputError` for a missing folder, an unknown split, a split without images,
-    a mask of another size than its image, a class id out of range, or a privileged share that
-    leaves a restorer nothing to be trained on.
+    a mask of another size than its image, a class id out of range, a privileged share that leaves a
+    restorer nothing to be trained on, or a codec that predicts other classes than the data set's.
     """
     folder = folder or study.default_folder
     inputs = find_inputs(study, folder, quiet=quiet)
     plan = make_plan(study.settings, inputs.contents)
     _check_restorers(plan, study.settings, inputs.dataset)
+    check_classes(plan, inputs.dataset)
     return PlannedStudy(study, inputs.dataset, plan, folder, inputs.others)
 
 
@@ -68,12 +70,13 @@ def run_study(
     what was finished is kept and its rows are written.
     """
     settings, plan, cache = planned.study.settings, planned.plan, planned.cache
+    scoring = {run.evaluate for run in plan.runs}
     context = StageContext(
         settings, planned.dataset, planned.study.base, resources, quiet, planned.others
     )
 
     def collect(stage: Stage) -> None:
-        if stage.kind == "evaluate":
+        if stage.fingerprint in scoring:
             write_results(results_table(settings, plan, cache), planned.folder)
 
     with locked(planned.folder):

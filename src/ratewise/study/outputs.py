@@ -25,15 +25,16 @@ QUALITY = "quality.csv"
 the originals: rows of :class:`ratewise.study.quality.Quality`."""
 
 METRICS = "metrics.json"
-"""The file of an evaluate stage that holds its numbers."""
+"""The file of a stage that scores predictions (evaluate, predict_bitstreams) that holds its
+numbers."""
 
 ANALYSIS = "analysis.json"
 """The file of a stage of an analysis (perception, features, cross_entropy, timing) that holds what
 it found."""
 
 IMAGES = "images.csv"
-"""The file of an evaluate, perception, distortion or cross_entropy stage that has a row per
-image."""
+"""The file of a stage that scores predictions, and of a perception, distortion or cross_entropy
+stage, that has a row per image."""
 
 _SHOWN = 8
 

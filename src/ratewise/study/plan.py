@@ -25,6 +25,7 @@ VERSIONS = {
     "teacher": 1,
     "train": 1,
     "evaluate": 1,
+    "predict_bitstreams": 1,
     "distortion": 1,
     "perception": 1,
     "features": 1,
@@ -61,7 +62,8 @@ class Run:
 
     ``train_store`` and ``test_store`` are the stages (prepare, compress or restore) of the images
     that the model is trained and tested on; ``train_store`` of a mixture is that of the images
-    which are no originals. ``restorer`` is the name of the restorer, empty without one.
+    which are no originals. ``restorer`` is the name of the restorer, empty without one. Where the
+    codec itself is the model, ``train`` is the stage ``evaluate``.
     """
 
     configuration: str

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from ratewise.errors import InputError
 from ratewise.recipes.settings import (
+    BitstreamSettings,
     ExpertSettings,
     FromTrained,
     PretrainedSettings,
@@ -15,6 +16,7 @@ from ratewise.recipes.settings import (
     adapted,
 )
 from ratewise.study.analysis.planning import AnalysisPlanner
+from ratewise.study.bitstreams import of_predicting_codecs, prediction_stage
 from ratewise.study.channels import AUXILIARY, LOSSLESS, Channel, Configuration, percent
 from ratewise.study.graph import Contents, Graph
 from ratewise.study.plan import VERSIONS, Plan, Run, Stage, library_version
@@ -41,10 +43,12 @@ def configurations(
     """Every configuration (of a recipe) with the codecs of its two sides, each combination once.
 
     An original has nothing to restore: where something is restored or mixed, the lossless point
-    is left out.
+    is left out. Raises :class:`InputError` if a recipe needs a codec that predicts, and none does.
     """
     spelled = settings.configurations if recipe is None else settings.used_for(recipe)
     found = dict.fromkeys(_through(spelled, settings.codecs))
+    if isinstance(recipe, BitstreamSettings):
+        return of_predicting_codecs(recipe, found)
     for budgeted in settings.budgets.expand(settings.codecs) if settings.budgets else ():
         found.setdefault(budgeted)
     return list(found)
@@ -125,19 +129,24 @@ class _Planner:
         test = on_test(configuration.train, configuration.test)
         side = self._training_side(configuration.train)
         test_store = self._store(self._settings.test_split, test)
-        if isinstance(recipe, PretrainedSettings):
-            train = self._start(recipe, seed)
+        scoring = {"task": self._settings.task.kind, **self._subsets}
+        if isinstance(recipe, BitstreamSettings):
+            evaluate = prediction_stage(test_store, test.codec or LOSSLESS, scoring)
+            train = evaluate = self._graph.add(evaluate)
         else:
-            train = self._train(side, configuration, recipe, seed)
-        evaluate = self._graph.add(
-            Stage(
-                "evaluate",
-                f"{train.title.removeprefix('train ')}, on {channel_name(test)}",
-                {"task": self._settings.task.kind, **self._subsets, **self._precision(train)},
-                {"model": train.fingerprint, "images": test_store.fingerprint},
-                VERSIONS["evaluate"],
+            if isinstance(recipe, PretrainedSettings):
+                train = self._start(recipe, seed)
+            else:
+                train = self._train(side, configuration, recipe, seed)
+            evaluate = self._graph.add(
+                Stage(
+                    "evaluate",
+                    f"{train.title.removeprefix('train ')}, on {channel_name(test)}",
+                    {**scoring, **self._precision(train)},
+                    {"model": train.fingerprint, "images": test_store.fingerprint},
+                    VERSIONS["evaluate"],
+                )
             )
-        )
         return Run(
             spelled.name,
             configuration.train.codec or LOSSLESS,

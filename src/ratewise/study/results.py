@@ -6,8 +6,9 @@ called, where a study says so.
 
 ``train_bpp`` and ``test_bpp`` are measured from the files that exist: eight times their bytes by
 their pixels, for originals too, which are stored as PNG; those of a restored image are the
-compressed file's it was made from. What was collected to train the model, restorers included, is
-counted in :mod:`ratewise.study.accounting`.
+compressed file's it was made from. Where a codec is the model itself (recipe ``bitstream``),
+``model`` is its name, and the bytes of the test images are those that the recipe counts. What was
+collected to train the model, restorers included, is counted in :mod:`ratewise.study.accounting`.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from ratewise.errors import InputError
 from ratewise.files import read_json, write_atomically
 from ratewise.metrics.rate import bits_per_pixel
 from ratewise.study.accounting import account
+from ratewise.study.bitstreams import predicted_bytes
 from ratewise.study.cache import Cache
 from ratewise.study.channels import AUXILIARY, LOSSLESS, Configuration, percent
 from ratewise.study.outputs import ANALYSIS, METRICS
@@ -168,12 +170,15 @@ def _row(
     configuration = Configuration.parse(run.configuration)
     collected = account(run, plan, stores)
     metrics = read_json(cache.folder(plan.stages[run.evaluate]) / METRICS)
+    counted = predicted_bytes(run, settings, plan, cache)
+    sizes = [record.bytes for record in collected.test] if counted is None else counted
+    pixels = sum(record.width * record.height for record in collected.test)
     return {
         "study": settings.name,
         "data": settings.data.name,
         "prepare": settings.prepare.label,
         "task": settings.task.kind,
-        "model": settings.task.title,
+        "model": settings.task.title if counted is None else run.test_codec.partition(":")[0],
         "recipe": run.recipe,
         "seed": run.seed,
         "train_channel": configuration.train.letter,
@@ -183,7 +188,7 @@ def _row(
         "test_codec": run.test_codec,
         "train_images": len(collected.train),
         "train_bpp": _bpp(collected.train),
-        "test_bpp": _bpp(collected.test),
+        "test_bpp": bits_per_pixel(sum(sizes), pixels, 1),
         "bytes_compressed": collected.bytes_compressed,
         "bytes_privileged": collected.bytes_privileged,
         "bytes_auxiliary": collected.bytes_auxiliary,
@@ -191,7 +196,7 @@ def _row(
         "restorer": run.restorer,
         "train_psnr": collected.train_psnr,
         "test_psnr": collected.test_psnr,
-        "test_bytes_per_image": sum(r.bytes for r in collected.test) / len(collected.test),
+        "test_bytes_per_image": sum(sizes) / len(sizes),
         **_similarity(run, plan, cache),
         **({"originals": settings.originals} if settings.originals else {}),
         **metrics,
@@ -209,7 +214,7 @@ def _similarity(run: Run, plan: Plan, cache: Cache) -> dict[str, float]:
 
 
 def _bpp(records: Sequence[Record]) -> float:
-    if not records:  # a pre-trained model's training images
+    if not records:  # the training images of a model that was not trained here
         return float("nan")
     pixels = sum(record.width * record.height for record in records)
     return bits_per_pixel(sum(record.bytes for record in records), pixels, 1)

@@ -11,7 +11,13 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 from ratewise import codecs
 from ratewise.data.datasets import DatasetSettings
 from ratewise.data.prepare import PrepareSettings
-from ratewise.recipes.settings import FromTrained, Recipe, RecipeSettings, StandardSettings
+from ratewise.recipes.settings import (
+    BitstreamSettings,
+    FromTrained,
+    Recipe,
+    RecipeSettings,
+    StandardSettings,
+)
 from ratewise.settings_files import read_settings
 from ratewise.study.analysis_settings import AnalysisSettings
 from ratewise.study.budget_settings import BudgetSettings
@@ -135,7 +141,12 @@ class StudySettings(Settings):
                     f"recipe {recipe.title}: start = weights needs task.weights of a whole model, "
                     "which segmentation has not"
                 )
-            if self.budgets is not None and recipe.kind != "standard":
+            if isinstance(recipe, BitstreamSettings) and self.task.kind != "segmentation":
+                raise ValueError(
+                    f"recipe {recipe.title} reads masks, so it is for segmentation, not "
+                    f"{self.task.kind}"
+                )
+            if self.budgets is not None and recipe.kind not in ("standard", "bitstream"):
                 raise ValueError(
                     f"budgets are for the standard recipe: what {recipe.title} begins with, or its "
                     "teacher looks at, is not priced"
@@ -172,6 +183,12 @@ class StudySettings(Settings):
             for name in ("features", "information", "timing"):
                 if self.task.kind != "segmentation" and getattr(self.analysis, name) is not None:
                     raise ValueError(f"analysis.{name} is for segmentation, not {self.task.kind}")
+                trained = any(recipe.kind != "bitstream" for recipe in self.recipes)
+                if not trained and getattr(self.analysis, name) is not None:
+                    raise ValueError(
+                        f"analysis.{name} needs a model of the task, and the recipe bitstream has "
+                        "none: add another recipe"
+                    )
             used = [configuration_of(entry) for entry in self.configurations]
             self.analysis.check(
                 {one.train.letter for one in used if not one.images_name},
@@ -182,9 +199,12 @@ class StudySettings(Settings):
     def used_for(self, recipe: RecipeSettings) -> list[Entry]:
         """The configurations that a recipe is used for: its own, or the study's.
 
-        Of the study's, a recipe that trains on originals alone takes those that do. Raises
-        ValueError if it has none, and for one of its own that is not known or does not fit.
+        Of the study's, a recipe that trains on originals alone takes those that do; ``bitstream``
+        is used for OC in any case. Raises ValueError if it has none, and for one of its own that is
+        not known or does not fit.
         """
+        if isinstance(recipe, BitstreamSettings):
+            return _of_bitstreams(recipe, self.codecs)
         alone = recipe.originals_only
         if recipe.configurations is None:
             found = [
@@ -264,6 +284,17 @@ def _check_restoration(name: str, restoration: RestorationSettings | None) -> No
         )
     if configuration.auxiliary and restoration.auxiliary is None:
         raise ValueError(f"{name} needs restoration.auxiliary, the data set to train on")
+
+
+def _of_bitstreams(recipe: BitstreamSettings, of_study: list[str]) -> list[Entry]:
+    found = entries(recipe.configurations or ["OC"], of_study)
+    for entry in found:
+        if configuration_of(entry).name != "OC":
+            raise ValueError(
+                f"recipe {recipe.title} is for OC alone: its test images are compressed, and it "
+                f"trains nothing; it cannot be used for {said(entry)}"
+            )
+    return found
 
 
 def expanded(sweeps: list[str]) -> list[str]:

@@ -29,9 +29,9 @@ Records = Callable[[str], Sequence[Record]]
 
 
 def chosen_images(train: Stage, records: Records) -> TrainingImages:
-    """The images that a train stage uses, a pre-trained model none. StageError if it has a budget
-    that buys none."""
-    if train.kind == "pretrained":
+    """The images that a train stage uses, none of a model that was not trained here. StageError if
+    it has a budget that buys none."""
+    if train.kind != "train":
         return TrainingImages([])
     originals = records("originals" if "originals" in train.inputs else "images")
     prices = _prices(train, records, originals) if "budget" in train.params else None

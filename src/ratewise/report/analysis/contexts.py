@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ratewise.data.classes import Classes
 from ratewise.metrics.paired import Estimate, student
+from ratewise.report.bitstreams import without_bitstreams
 from ratewise.report.naming import REFERENCE
 from ratewise.report.tables import (
     ORIGINALS,
@@ -154,11 +155,13 @@ def contexts(
 ) -> list[Context]:
     """The rows of each data set, preparation, task, model and recipe of ``results``.
 
-    A context without OO takes that of the standard recipe. ``restorers`` orders restorers that
+    A context without OO takes that of the standard recipe. A codec that is a model itself has none:
+    it is not trained on one channel or another. ``restorers`` orders restorers that
     the rows have; ``classes`` tells which classes are small (:func:`with_sizes`).
     """
     import pandas as pd
 
+    results = without_bitstreams(results)
     if results.empty:
         return []
     rows = tidy(with_sizes(results, classes))

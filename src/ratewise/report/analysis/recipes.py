@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ratewise.report.analysis.table import Table
+from ratewise.report.bitstreams import without_bitstreams
 from ratewise.report.crossed import cells
 from ratewise.report.metric import Metric, metric_of
 from ratewise.report.tables import (
@@ -103,8 +104,10 @@ class Comparison:
 def compare(results: pd.DataFrame, codecs: Sequence[str] = ()) -> list[Comparison]:
     """A comparison per data set, preparation, task and model that has several recipes.
 
-    ``codecs`` gives the order of the operating points; others follow in that of the rows.
+    ``codecs`` gives the order of the operating points; others follow in that of the rows. A codec
+    that is a model itself is not among them.
     """
+    results = without_bitstreams(results)
     if results.empty:
         return []
     rows, metric = tidy(results), metric_of(results)

@@ -218,12 +218,14 @@ class AnalysisPlanner:
 
     def _trained(self, letter: str, codec: str, seed: int | None = None) -> Run | None:
         """A run whose model is trained on all images of a channel; of the first seed if none is
-        given, and of the first recipe."""
+        given, and of the first recipe with a model of the task."""
         wanted = self._settings.seeds[0] if seed is None else seed
+        recipes = (one for one in self._settings.recipes if one.kind != "bitstream")
+        recipe = next((one.title for one in recipes), None)
         for run in self._runs:
             configuration = Configuration.parse(run.configuration)
             if (
-                (run.seed, run.recipe) == (wanted, self._settings.recipes[0].title)
+                (run.seed, run.recipe) == (wanted, recipe)
                 and (configuration.train.letter, run.train_codec) == (letter, codec)
                 and not configuration.images_name
             ):

@@ -3,25 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from fnmatch import fnmatchcase
 from pathlib import Path
 
-from ratewise.data.store import Store, open_store
-from ratewise.errors import StageError
+from ratewise.data.store import open_store
 from ratewise.files import write_json
-from ratewise.images import write_png
-from ratewise.study.image_rows import write_rows
-from ratewise.study.outputs import (
-    IMAGES,
-    METRICS,
-    MODEL,
-    PREDICTED,
-    STORE,
-    prediction_path,
-    shown_indices,
-)
+from ratewise.study.outputs import MODEL, PREDICTED, STORE, shown_indices
 from ratewise.study.plan import Stage
 from ratewise.study.scheduler import StageContext
+from ratewise.study.stages.scoring import subsets_of, write_masks, write_scores
 from ratewise.tasks import task_of
 
 
@@ -33,30 +22,13 @@ def run(
     store = open_store(inputs["images"] / STORE)
     task = task_of(context.settings.task, store, store.path)
     model = task.load(inputs["model"] / MODEL)
-    scored = task.evaluate(model, store, _subsets(stage.params.get("subsets", {}), store))
-    write_rows(folder / IMAGES, scored.images)
-    files = [folder / IMAGES]
-    shown = shown_indices(len(store))
-    predicted = [task.predict(model, [store.image(index)])[0] for index in shown]
+    scored = task.evaluate(model, store, subsets_of(stage, store))
+    shown = {
+        index: task.predict(model, [store.image(index)])[0] for index in shown_indices(len(store))
+    }
     if store.labels is not None and task.settings.kind == "classification":
-        names = {str(i): store.labels[id_] for i, id_ in zip(shown, predicted, strict=True)}
-        write_json(folder / PREDICTED, names)
-        files.append(folder / PREDICTED)
+        write_json(folder / PREDICTED, {str(i): store.labels[id_] for i, id_ in shown.items()})
+        pictures = [folder / PREDICTED]
     else:
-        for index, mask in zip(shown, predicted, strict=True):
-            path = prediction_path(folder, index)
-            write_png(path, mask)
-            files.append(path)
-    write_json(folder / METRICS, scored.metrics)
-    return [folder / METRICS, *files]
-
-
-def _subsets(patterns: Mapping[str, str], store: Store) -> dict[str, list[int]]:
-    """The images of each subset, by the patterns of their keys."""
-    found = {}
-    for name, pattern in patterns.items():
-        keys = [record.key for record in store.records]
-        found[name] = [i for i, key in enumerate(keys) if fnmatchcase(key, pattern)]
-        if not found[name]:
-            raise StageError(f"subsets.{name} = {pattern!r}: no test image has such a key")
-    return found
+        pictures = write_masks(folder, shown)
+    return [*write_scores(folder, scored.metrics, scored.images), *pictures]
