@@ -21,8 +21,8 @@ from ratewise.cli.support import (
 from ratewise.errors import InputError
 
 if TYPE_CHECKING:
+    from ratewise.data.classes import Classes
     from ratewise.tasks.inference import Prediction
-    from ratewise.tasks.models import TrainedModel
 
 ModelFile = Annotated[
     Path, typer.Argument(metavar="MODEL", help="Weights of `ratewise task train`, or of a study.")
@@ -67,6 +67,9 @@ def predict(
     their order: of a classifier class, probability and top5; of a segmentation
     model the share of pixels of each class.
 
+    MODEL may be a joint codec's weights, too: the maps are then read from its own
+    files (.rwj), without decoding a picture.
+
     Exit code 1: files that could not be predicted on have a line with an error.
 
     Examples:
@@ -81,6 +84,7 @@ def predict(
         settings = prepare_settings(resize, short_side, crop, None, None)
 
         from ratewise.execution import Resources, progress
+        from ratewise.joint.inference import is_joint_model, open_predictor, predict_bitstreams
         from ratewise.tasks.decoding import Decoding
         from ratewise.tasks.inference import facts, predict_files
         from ratewise.tasks.inputs import check_apart, find_inputs, mask_path
@@ -90,18 +94,24 @@ def predict(
         inputs = find_inputs(files)
         if masks is not None:
             check_apart(masks, files)
-        loaded = load_any(model)
-        names = class_names(loaded)
-        _check_masks(loaded, model, masks, colours)
-        found = predict_files(
-            loaded,
-            inputs,
-            decoding,
-            device=device,
-            precision=cast(Any, precision),
-            batch_size=batch_size,
-            resources=Resources(workers),
-        )
+        if is_joint_model(model):
+            joint = open_predictor(model, decoding, device=device, precision=precision)
+            classes: Classes | None = joint.model.classes
+            names = joint.model.classes.names
+            found = predict_bitstreams(joint, inputs, batch_size=batch_size)
+        else:
+            loaded = load_any(model)
+            classes, names = getattr(loaded, "classes", None), class_names(loaded)
+            found = predict_files(
+                loaded,
+                inputs,
+                decoding,
+                device=device,
+                precision=cast(Any, precision),
+                batch_size=batch_size,
+                resources=Resources(workers),
+            )
+        _check_masks(classes, model, masks, colours)
         out = sys.stdout  # a live display would take what is printed for its own
         failed = done = 0
         with progress("predict", None, quiet=quiet or out.isatty()) as bar:
@@ -109,7 +119,7 @@ def predict(
                 line = facts(prediction, names)
                 if masks is not None and prediction.mask is not None:
                     path = mask_path(masks, prediction.input)
-                    _write_mask(path, prediction, loaded, colours)
+                    _write_mask(path, prediction, classes, colours)
                     line["mask"] = str(path)
                 print(json.dumps(finite(line), ensure_ascii=False), file=out, flush=True)
                 done, failed = done + 1, failed + (prediction.error is not None)
@@ -128,14 +138,12 @@ def check_choices(device: str, precision: str) -> None:
             raise InputError(f"{option} {value!r}: must be {', '.join(allowed)}")
 
 
-def _check_masks(loaded: TrainedModel, model: Path, masks: Path | None, colours: bool) -> None:
-    from ratewise.tasks.predictor import LoadedModel
-
+def _check_masks(classes: Classes | None, model: Path, masks: Path | None, colours: bool) -> None:
     if masks is None:
         if colours:
             raise InputError("--colours needs --masks")
         return
-    if not isinstance(loaded, LoadedModel):
+    if classes is None:
         raise InputError(f"--masks: {model} is a classifier, which predicts no masks")
     try:
         masks.mkdir(parents=True, exist_ok=True)
@@ -143,13 +151,13 @@ def _check_masks(loaded: TrainedModel, model: Path, masks: Path | None, colours:
         raise InputError(f"--masks {masks}: cannot be made ({error.strerror})") from None
 
 
-def _write_mask(path: Path, prediction: Prediction, loaded: Any, colours: bool) -> None:
+def _write_mask(path: Path, prediction: Prediction, classes: Classes | None, colours: bool) -> None:
     from ratewise.images import write_png
 
     mask = prediction.mask
     assert mask is not None
-    if colours:
+    if colours and classes is not None:
         from ratewise.report.pictures import colourise
 
-        mask = colourise(mask, loaded.classes)
+        mask = colourise(mask, classes)
     write_png(path, mask)

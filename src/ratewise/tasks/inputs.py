@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 
+from ratewise import codecs
 from ratewise.data.manifest import MANIFEST, iterate_manifest
 from ratewise.data.store import is_store, open_store
 from ratewise.errors import InputError
 from ratewise.images import SUFFIXES
-from ratewise.neural.codec import LearnedCodec
 
 MASK = ".png"
 """Added to an input's whole name, this is the name of its mask: a.jpg and a.png are two images."""
 
-_WANTED = SUFFIXES | {LearnedCodec.file_suffix}
+
+@functools.cache
+def _wanted() -> frozenset[str]:
+    """The file name endings of images: those of every codec, and others that Pillow reads."""
+    kinds = (codecs.kind(name) for name in codecs.names())
+    return SUFFIXES | {kind.file_suffix for kind in kinds if hasattr(kind, "file_suffix")}
 
 
 @dataclass(frozen=True)
@@ -125,7 +131,7 @@ def _walk(folder: Path, prefix: str, above: tuple[str, ...]) -> Iterator[str]:
             real = os.path.realpath(entry.path)
             if real not in above:
                 yield from _walk(Path(entry.path), f"{prefix}{entry.name}/", (*above, real))
-        elif Path(entry.name).suffix.lower() in _WANTED:
+        elif Path(entry.name).suffix.lower() in _wanted():
             yield prefix + entry.name
 
 
