@@ -19,6 +19,8 @@ figures. A ``NAME.csv`` is known by its columns:
 - the ``points.csv`` of a comparison of adaptations, with its ``bdrate.csv`` as
   ``NAME-bdrate.csv``, ``forgetting.csv`` and ``adaptations.csv`` likewise: tables ``adapted``,
   ``forgetting``, ``grid``, ``adaptations``, ``adapted-points``; figure ``NAME-rates.png``.
+- the ``segmentation.csv`` of a training of joint codecs, with its ``pictures.csv`` as
+  ``NAME-pictures.csv``: tables ``ablations``, ``joint-rates``.
 
 With ``--check`` it writes nothing and exits with 1 if a table would change or a figure is missing
 (its bytes are not compared: they depend on matplotlib's version).
@@ -38,10 +40,11 @@ from ratewise.files import write_atomically
 from ratewise.report.adaptation_results import AdaptationResults, read_adaptation
 from ratewise.report.bench_results import SUMMARY_COLUMNS, BenchResults, read_bench
 from ratewise.report.csv_rows import missing_columns, read_rows
+from ratewise.report.joint_results import SEGMENTATION, JointResults, read_joint
 from ratewise.report.study_results import StudyResults, missing_of_study, read_study
 from ratewise.study.adaptation.tables import POINTS
 
-Results: TypeAlias = StudyResults | BenchResults | AdaptationResults
+Results: TypeAlias = StudyResults | BenchResults | AdaptationResults | JointResults
 
 _OPEN = re.compile(r"<!-- table:(?P<kind>\S+) -->\n")
 _CLOSE = "<!-- /table -->"
@@ -61,10 +64,13 @@ def read_results(path: Path) -> Results:
     no_points = missing_columns(rows, POINTS)
     if not no_points:
         return read_adaptation(path, rows)
+    no_maps = missing_columns(rows, SEGMENTATION)
+    if not no_maps:
+        return read_joint(path, rows)
     raise InputError(
         f"{path}: neither the result rows of a study (no column {no_study[0]!r}) nor the summary "
         f"of a bench (no column {no_bench[0]!r}) nor the points of a comparison of adaptations (no "
-        f"column {no_points[0]!r})"
+        f"column {no_points[0]!r}) nor the maps of joint codecs (no column {no_maps[0]!r})"
     )
 
 
