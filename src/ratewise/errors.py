@@ -7,6 +7,10 @@ class RatewiseError(Exception):
     """Base of everything that ratewise raises on purpose."""
 
 
+class RatewiseWarning(UserWarning):
+    """Something that a user should know of, though work goes on."""
+
+
 class InputError(RatewiseError, ValueError):
     """Something the user gave is wrong: the message names it and says what is allowed.
 

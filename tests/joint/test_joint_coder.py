@@ -20,6 +20,8 @@ from ratewise.joint.architecture import JointArchitecture
 from ratewise.joint.bitstream import JointFile
 from ratewise.joint.coder import JointCoder, SemanticPartWarning
 from ratewise.joint.packed import PackedJoint, load
+from ratewise.joint.transforms import JointTransforms
+from ratewise.neural.bitstream import ue7
 from ratewise.neural.loading import packaged
 from ratewise.neural.tables import MEAN_UNIT
 
@@ -104,6 +106,33 @@ def test_enhancement_in_strips_has_no_seams(
     assert np.abs(whole.astype(int) - strips).max() <= 1
 
 
+def test_large_images_are_analysed_in_strips(
+    packed: PackedJoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    transforms = JointTransforms(packed.network(), device="cpu", precision="fp32")
+    image = make_picture(2, 1000, 48)[None]
+    y, s = transforms.analysis(image)
+
+    monkeypatch.setattr("ratewise.joint.transforms._ANALYSIS_PIXELS", 48 * 64)
+    y_strips, s_strips = transforms.analysis(image)
+
+    assert s is not None
+    assert s_strips is not None
+    assert torch.allclose(y, y_strips, atol=1e-3)
+    assert torch.allclose(s, s_strips, atol=1e-3 * float(s.abs().max()))
+
+
+def test_maps_in_strips_have_no_seams(coder: JointCoder, monkeypatch: pytest.MonkeyPatch) -> None:
+    (data,) = coder.encode([make_picture(1, 400, 64)])
+    (whole,) = coder.predict([data])
+
+    monkeypatch.setattr("ratewise.joint.transforms._STRIP_PIXELS", 64 * 50)
+    (strips,) = coder.predict([data])
+
+    assert len(np.unique(whole)) > 1
+    assert np.array_equal(whole, strips)
+
+
 def test_symbols_do_not_depend_on_precision_or_batch(packed: PackedJoint) -> None:
     images = [make_picture(i, 64, 96) for i in range(4)]
     files = JointCoder(packed, device="cpu", precision="fp32").encode(images)
@@ -144,7 +173,8 @@ def test_predicting_needs_the_semantic_part_alone(coder: JointCoder) -> None:
 
 def test_the_beginning_of_a_file_is_enough_to_predict(coder: JointCoder) -> None:
     (data,) = coder.encode([make_picture(0, 64, 96)])
-    beginning = data[: len(bitstream.keep(data, "semantic"))]
+    file = bitstream.read(data)
+    beginning = data[: len(file.header()) + len(file.semantic)]
 
     assert np.array_equal(coder.predict([beginning])[0], coder.predict([data])[0])
 
@@ -153,7 +183,10 @@ def test_the_picture_needs_the_image_part_alone(coder: JointCoder) -> None:
     (data,) = coder.encode([make_picture(0, 64, 96)])
     (plain,) = coder.decode([data], enhance=False)
 
-    with pytest.warns(SemanticPartWarning, match="no semantic part; the picture is the plain one"):
+    with pytest.warns(
+        SemanticPartWarning,
+        match=r"no semantic part; the picture of 96x64 pixels",
+    ):
         (picture,) = coder.decode([bitstream.keep(data, "image")])
 
     assert np.array_equal(picture, plain)
@@ -172,6 +205,25 @@ def test_a_damaged_semantic_part_still_gives_the_plain_picture(coder: JointCoder
     assert np.array_equal(picture, plain)
     with pytest.raises(CodecError, match=r"semantic part .* cut short or altered"):
         coder.predict([damaged])
+
+
+@pytest.mark.parametrize("change", ["lost bytes", "wrong length"])
+def test_the_image_part_is_found_whatever_became_of_the_semantic_one(
+    coder: JointCoder, change: str
+) -> None:
+    (data,) = coder.encode([make_picture(0, 64, 96)])
+    (plain,) = coder.decode([data], enhance=False)
+    file = bitstream.read(data)
+    start = len(file.header())
+    damaged = data[: start + 5] + data[start + 20 :]
+    if change == "wrong length":
+        position = start - len(ue7(len(file.image))) - 1
+        damaged = data[:position] + bytes([data[position] ^ 8]) + data[position + 1 :]
+
+    with pytest.warns(SemanticPartWarning):
+        (picture,) = coder.decode([damaged])
+
+    assert np.array_equal(picture, plain)
 
 
 def test_a_part_that_is_not_there_cannot_be_kept(coder: JointCoder) -> None:
@@ -226,7 +278,8 @@ def test_a_file_that_claims_many_pixels_is_refused_unread(coder: JointCoder) -> 
         (b"RWJ\1abc", "cut short: 7 bytes"),
         (b"RWJ\2abcdefgh", "version 2"),
         (b"RWJ\1abcd\0\1\1", "1 to 65535 pixels"),
-        (b"RWJ\1abcd\1\1\x80", "damaged size|cut short"),
+        (b"RWJ\1abcd\1\1\x80", "cut short"),
+        (b"RWJ\1abcd\1\1\x80\x81\1", "damaged size"),
     ],
 )
 def test_bad_headers_are_named(data: bytes, sentence: str) -> None:

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 import yaml
@@ -15,8 +19,10 @@ from ratewise.cli.main import app
 from ratewise.errors import InputError
 from ratewise.images import read_image, write_png
 from ratewise.joint.run import cells, train_joint
+from ratewise.joint.samples import WithPhotographs
 from ratewise.joint.settings import JointTrainingSettings
 from ratewise.neural.models import Architecture
+from ratewise.tasks.segmentation_settings import AugmentationSettings
 from ratewise.training.weights import save_weights
 from ratewise.validation import validate
 
@@ -169,6 +175,8 @@ def test_a_study_predicts_from_its_files(trained: Path, tmp_path: Path) -> None:
         ({"variants": [{"name": "a"}, {"name": "a"}]}, "two variants have one name"),
         ({"variants": [{"name": "a", "lambdas": [7]}]}, "lambda 7 is none of lambdas"),
         ({"lambda": 3}, "unknown key 'lambda'"),
+        ({"variants": [{"name": "a", "enhancement": True}]}, "enhancement"),
+        ({"photographs": [{"root": "x"}], "augmentation": {}}, "set augmentation.crop"),
     ],
 )
 def test_settings_that_do_not_fit_are_named(changes: dict[str, object], sentence: str) -> None:
@@ -180,6 +188,90 @@ def test_a_start_of_other_widths_is_refused_before_training(tmp_path: Path) -> N
     with pytest.raises(InputError, match="N = 64, M = 96; the architecture here has N = 8"):
         train_joint(settings(start="msh:quality=1"), tmp_path, quiet=True)
     assert not (tmp_path / "training").exists()
+
+
+def test_a_missing_start_of_any_variant_is_named_before_training(tmp_path: Path) -> None:
+    save_weights(tmp_path / "msh-mine.safetensors", Architecture("msh", 8, 8).build(), {})
+    chosen = settings(
+        lambdas=[256, 512],
+        start=["msh-mine.safetensors", "gone.safetensors"],
+        variants=[{"name": "a", "lambdas": [256]}, {"name": "b"}],
+    )
+
+    with pytest.raises(InputError, match=r"gone\.safetensors"):
+        train_joint(chosen, tmp_path / "out", base=tmp_path, only=["a"], quiet=True)
+    assert not list((tmp_path / "out").glob("*.safetensors"))
+
+
+def test_measures_count_for_the_weights_that_they_are_of(trained: Path, pictures: Path) -> None:
+    again = settings(
+        photographs=[{"root": str(pictures), "repeat": 2}], pictures=[{"root": str(pictures)}]
+    )
+    path = trained / "B+Q+A-256.safetensors"
+    before = path.read_bytes()
+    path.unlink()
+
+    train_joint(again, trained, quiet=True)  # from the finished training
+
+    assert path.read_bytes() == before
+
+
+def test_two_processes_share_a_folder(tmp_path: Path) -> None:
+    file = tmp_path / "tiny.yaml"
+    file.write_text(yaml.safe_dump(TINY))
+    command = [sys.executable, "-m", "ratewise", "codec", "train", str(file), "--quiet"]
+    command += ["--out", str(tmp_path / "out"), "--only"]
+
+    running = [
+        subprocess.Popen([*command, name], stderr=subprocess.PIPE) for name in ("B", "compression")
+    ]
+
+    errors = [one.communicate(timeout=120)[1] for one in running]
+    assert [one.returncode for one in running] == [0, 0], errors
+    assert (tmp_path / "out" / "B-256-network.safetensors").is_file()
+    assert (tmp_path / "out" / "compression-256.safetensors").is_file()
+
+
+def test_tables_without_rows_have_columns(tmp_path: Path) -> None:
+    train_joint(settings(variants=[TINY["variants"][1]]), tmp_path, quiet=True)
+
+    assert pd.read_csv(tmp_path / "pictures.csv").empty
+    assert len(pd.read_csv(tmp_path / "segmentation.csv")) == 1
+
+
+def test_a_misspelled_kind_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "joined.yaml"
+    file.write_text(yaml.safe_dump({**TINY, "kind": "joined"}))
+
+    result = CliRunner().invoke(app, ["codec", "train", str(file)])
+
+    assert result.exit_code == 2
+    assert "kind = 'joined': must be joint" in result.stderr
+
+
+class _OnePhotograph:
+    repeats = (1,)
+
+    def __init__(self, image: np.ndarray) -> None:
+        self.image = image
+
+    def fingerprint(self) -> str:
+        return ""
+
+    def __len__(self) -> int:
+        return 1
+
+    def load(self, index: int) -> np.ndarray:
+        return self.image
+
+
+def test_a_photograph_smaller_than_the_crop_is_not_padded() -> None:
+    image = np.full((20, 30, 3), 77, np.uint8)
+    labelled: Any = []
+    source = WithPhotographs(labelled, _OnePhotograph(image), AugmentationSettings(crop=(64, 48)))
+
+    for seed in range(10):
+        assert (source.get(0, np.random.default_rng(seed)).images[0] == 77).all()
 
 
 def test_an_unknown_variant_is_named(tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ def mask_of(image: Image, threshold: int) -> Mask:
 
 
 class SketchCodec(ConfiguredCodec):
-    """``sketch:weights=THRESHOLD``: a header, the PNG of a mask, the PNG of a coarse picture."""
+    """``sketch:weights=NAME-THRESHOLD``: a header, PNG of a mask and of a coarse picture."""
 
     codec_name: ClassVar[str] = "sketch"
     title: ClassVar[str] = "sketch"
@@ -48,7 +48,7 @@ class SketchCodec(ConfiguredCodec):
         return data.startswith(_MAGIC)
 
     def encode(self, image: Image) -> bytes:
-        mask = encode_png(mask_of(image, int(self.weights)))
+        mask = encode_png(mask_of(image, int(self.weights.rpartition("-")[2])))
         picture = encode_png(image // 32 * 32)
         return _HEAD.pack(_MAGIC, len(mask)) + mask + picture
 

@@ -15,6 +15,7 @@ from study_examples import MINIATURE, write_study
 
 from ratewise import codecs
 from ratewise.codecs.base import predicts
+from ratewise.codecs.bdrate import has_operating_point
 from ratewise.data.store import Store, open_store
 from ratewise.errors import InputError
 from ratewise.execution import Resources
@@ -34,7 +35,7 @@ from ratewise.study.results import read_results
 from ratewise.study.settings import StudySettings, load_study
 from ratewise.validation import validate
 
-LOW, HIGH, JPEG = "sketch:weights=90", "sketch:weights=140", "jpeg:quality=5"
+LOW, HIGH, JPEG = "sketch:weights=above-90", "sketch:weights=above-140", "jpeg:quality=5"
 STUDY: dict[str, Any] = MINIATURE | {
     "name": "sketches",
     "task": MINIATURE["task"]
@@ -82,9 +83,12 @@ def test_codecs_that_predict_are_known_by_their_methods() -> None:
     assert sum(codec.parts(codec.encode(image)).values()) == len(codec.encode(image))
 
 
-def test_weights_stand_for_the_operating_point_of_a_codec_without_one() -> None:
-    assert codecs.family(LOW) == codecs.family(HIGH) == "sketch"
+def test_weights_numbered_in_their_names_are_one_family() -> None:
+    assert codecs.family(LOW) == codecs.family(HIGH) == "sketch:weights=above"
     assert codecs.family("msh:weights=a.safetensors") == "msh:weights=a.safetensors"
+    assert codecs.family("joint:weights=out/B+Q-256.safetensors") == "joint:weights=out/B+Q"
+    assert has_operating_point("joint:weights=out/B+Q")
+    assert not has_operating_point("png")
 
 
 # Planning --------------------------------------------------------------------------------------
@@ -203,7 +207,7 @@ def test_scores_are_those_of_the_masks_in_the_files(
 ) -> None:
     rows = read_results(planned.folder)
     (row,) = rows[(rows["recipe"] == recipe) & (rows["test_codec"] == codec)].to_dict("records")
-    originals, threshold = _originals(planned), int(codec.partition("=")[2])
+    originals, threshold = _originals(planned), int(codec.rpartition("-")[2])
     pairs = [
         (originals.mask(i), mask_of(originals.image(i), threshold)) for i in range(len(originals))
     ]
@@ -261,13 +265,13 @@ def test_the_plot_against_rate_has_its_curves_over_the_points_of_the_codec(
     table = configuration_table(rows)
     for recipe in ("bitstream", "bitstream-semantic"):
         own = table[table["configuration"] == f"OC · sketch · {recipe}"]
-        assert set(own["family"]) == {"sketch"}
+        assert set(own["family"]) == {"sketch:weights=above"}
         assert sorted(own["codec"]) == sorted([LOW, HIGH])
         assert own["rate"].tolist() == own["test_bpp"].tolist()
     assert own["rate"].max() < table.loc[table["recipe"] == "bitstream", "rate"].min()
     ((group, panels),) = accuracy_panels(rows)
     assert {"OC · sketch · bitstream", "OC · sketch · bitstream-semantic"} <= set(group.names)
-    assert [name for name, _ in panels] == ["sketch", "jpeg"]
+    assert [name for name, _ in panels] == ["sketch:weights=above", "jpeg"]
 
 
 def test_one_plot_shows_masks_in_files_beside_models_on_decoded_images(
@@ -276,14 +280,14 @@ def test_one_plot_shows_masks_in_files_beside_models_on_decoded_images(
     (drawn,) = curves(read_results(planned.folder))
     lines = {line.name: line for line in drawn.lines}
     assert set(lines) == {
-        "sketch, bitstream",
-        "sketch, bitstream-semantic",
-        "sketch, standard, OC",
-        "sketch, standard, CC",
+        "sketch:weights=above, bitstream",
+        "sketch:weights=above, bitstream-semantic",
+        "sketch:weights=above, standard, OC",
+        "sketch:weights=above, standard, CC",
         "jpeg, standard, OC",
         "jpeg, standard, CC",
     }
-    assert len(lines["sketch, bitstream"].rows) == 2
+    assert len(lines["sketch:weights=above, bitstream"].rows) == 2
     looks = {(line.style.colour, line.style.line) for line in drawn.lines}
     assert len(looks) == len(lines)
 

@@ -46,6 +46,10 @@ def train(
 
         values = read_values(settings, "settings file", parse_overrides(overrides or []))
         joint = values.get("kind") == "joint"
+        if "kind" in values and not joint:
+            raise InputError(
+                f"{settings}: kind = {values['kind']!r}: must be joint; a family of codecs has none"
+            )
         if only and not joint:
             raise InputError("--only names variants, which settings of kind: joint have")
         trained = (

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import sys
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from fractions import Fraction
@@ -13,7 +14,7 @@ from typing import Annotated, Any
 
 import typer
 
-from ratewise.errors import InputError, RatewiseError
+from ratewise.errors import InputError, RatewiseError, RatewiseWarning
 from ratewise.files import write_atomically
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
@@ -27,7 +28,10 @@ WorkersOption = Annotated[
 def friendly_errors() -> Iterator[None]:
     """One sentence and exit code 2 for wrong input, 1 for other failures; no traceback."""
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.simplefilter("always", RatewiseWarning)
+            warnings.showwarning = _show
+            yield
     except InputError as error:
         fail(str(error), code=2)
     except RatewiseError as error:
@@ -41,6 +45,11 @@ def friendly_errors() -> Iterator[None]:
         fail(f"{error.filename}: {reason}", code=2)  # a path that cannot be
     except KeyboardInterrupt:
         fail("stopped; run the same command again to go on", code=130)
+
+
+def _show(message: Warning | str, *where: Any, **more: Any) -> None:
+    """A warning as a sentence, without the line of code that it comes from."""
+    print(f"note: {message}", file=sys.stderr)
 
 
 def fail(message: str, *, code: int) -> None:

@@ -66,8 +66,12 @@ def families(specs: Sequence[str]) -> dict[str, list[str]]:
 
 
 def has_operating_point(name: str) -> bool:
-    """Whether the codecs of a family trade rate for quality; a lossless one does not."""
-    return kind(specs_of.parse(name)[0]).range() is not None
+    """Whether the codecs of a family trade rate for quality; a lossless one does not.
+
+    They do so by an operating point, or by the weights that they are given.
+    """
+    found = kind(specs_of.parse(name)[0])
+    return found.range() is not None or any(one.name == "weights" for one in found.options())
 
 
 def choose_anchor(specs: Sequence[str], anchor: str | None = None) -> str | None:

@@ -9,6 +9,7 @@ gives a warning that names it, and the others go on.
 from __future__ import annotations
 
 import functools
+import re
 import warnings
 from collections.abc import Mapping
 from importlib import import_module
@@ -31,6 +32,10 @@ _BUILTIN = {
     "avif": "ratewise.codecs.avif:AvifCodec",
     "bpg": "ratewise.codecs.bpg.codec:BpgCodec",
 }
+
+
+_NUMBERED = re.compile(r"-\d+(\.\d+)?(\.safetensors)?$")
+"""The end of the name of a file of weights that tells it from others of its family."""
 
 
 def names() -> list[str]:
@@ -83,12 +88,16 @@ def expand(spec: str) -> list[str]:
 def family(spec: str) -> str:
     """``spec`` without its operating point: what one line of a plot has in common.
 
-    Of a codec that has none, its ``weights`` are what trades rate for quality.
+    Files of weights whose names differ in a number at their end are of one family
+    (``weights=runs/a/quality-1.safetensors``, ``...-2``): trainings name what they leave so.
     """
     name, options = specs.parse(spec)
     point = kind(name).range()
-    left_out = point.name if point else "weights"
-    kept = [f"{key}={value}" for key, value in options.items() if key != left_out]
+    kept = [
+        f"{key}={_NUMBERED.sub('', value) if key == 'weights' else value}"
+        for key, value in options.items()
+        if not point or key != point.name
+    ]
     return f"{name}:{','.join(kept)}" if kept else name
 
 

@@ -15,6 +15,7 @@ from typing import Any
 
 from ratewise.data.manifest import Record
 from ratewise.errors import InputError
+from ratewise.execution.locks import lock
 
 JOURNAL = "journal.jsonl"
 _COLUMNS = [field.name for field in fields(Record)]
@@ -31,7 +32,7 @@ class Journal:
         self.path = path
         self._file = path.open("a+b")
         try:
-            _lock(self._file)
+            lock(self._file)
         except OSError:
             self._file.close()
             raise InputError(f"{path.parent}: another process is writing this store") from None
@@ -113,11 +114,3 @@ def parse_line(line: bytes) -> dict[str, Any] | None:
     except ValueError:
         return None
     return value if isinstance(value, dict) else None
-
-
-def _lock(file: Any) -> None:
-    try:
-        import fcntl
-    except ImportError:  # no such lock on this system
-        return
-    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -31,8 +31,9 @@ class FeatureFusion(nn.Module):
     """A hierarchical feature fusion block (HFFB): ``non-bt-1D(W f + D(IGDN(f_x)))``.
 
     ``f`` is ``(N, S, H/8, W/8)``. ``f_x`` is what the base network has behind the GDN of layer
-    ``depth``, ``(N, width, H / 2**depth, W / 2**depth)``: inverse GDN takes it back to the domain
-    of pixels, and the convolution D (strided where f_x is larger than f) to f's shape.
+    ``depth``, ``(N, width, H / 2**depth, W / 2**depth)``: inverse GDN (of weights of its own)
+    takes it back to the domain of pixels, and the convolution D (strided where f_x is larger than
+    f) to f's shape.
     """
 
     def __init__(self, width: int, S: int, depth: int) -> None:
@@ -52,8 +53,8 @@ class FeatureFusion(nn.Module):
 class SemanticAnalysis(nn.Module):
     """From the base network's features to s ``(N, K, H/16, W/16)``.
 
-    Without ``aggregation`` s is made of y alone, by as many non-bottleneck layers: the paper's
-    baseline.
+    Without ``aggregation`` s is made of y alone, by as many non-bottleneck layers. That is our
+    baseline; the paper's is "the original architecture of ERFNet" in the semantic branch.
     """
 
     def __init__(self, N: int, M: int, S: int, K: int, *, aggregation: bool) -> None:

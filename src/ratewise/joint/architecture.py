@@ -45,16 +45,14 @@ class JointArchitecture(Settings):
     )
     enhancement: EnhancementSettings | None = EnhancementSettings()
 
-    @model_validator(mode="after")
-    def _enhancement_needs_a_map(self) -> JointArchitecture:
-        if not self.segmentation and self.enhancement and "enhancement" in self.model_fields_set:
-            raise ValueError("enhancement needs segmentation: it looks at the segmentation map")
-        return self
-
-    @property
-    def enhances(self) -> EnhancementSettings | None:
-        """The settings of the enhancement module, if there is one."""
-        return self.enhancement if self.segmentation else None
+    @model_validator(mode="before")
+    @classmethod
+    def _enhancement_needs_a_map(cls, values: Any) -> Any:
+        if isinstance(values, dict) and values.get("segmentation") is False:
+            if values.get("enhancement") is not None:
+                raise ValueError("enhancement needs segmentation: it looks at the segmentation map")
+            return {**values, "enhancement": None}
+        return values
 
     @property
     def has_bitstream(self) -> bool:

@@ -1,4 +1,4 @@
-"""The file of a joint codec: a header of 11 to 16 bytes, the semantic part, the image part.
+"""The file of a joint codec: a header of 12 to 22 bytes, the semantic part, the image part.
 
 ``docs/formats/joint.md`` is the specification.
 """
@@ -17,7 +17,7 @@ VERSION = 1
 Part = Literal["image", "semantic"]
 
 _LENGTH_GROUPS = 4
-"""Groups of 7 bits of the semantic part's length: up to 256 MiB."""
+"""Groups of 7 bits of a part's length: up to 256 MiB."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,7 @@ class JointFile:
                 ue7(self.width),
                 ue7(self.height),
                 ue7(len(self.semantic)),
+                ue7(len(self.image)),
             ]
         )
 
@@ -57,10 +58,13 @@ def recognises(data: bytes) -> bool:
 
 
 def read(data: bytes) -> JointFile:
-    """The header and parts of ``data``. A semantic part that is cut short is what is left of it.
+    """The header and parts of ``data``.
 
-    Raises :class:`CodecError` for another format or version, a header cut short, and sides that
-    are not allowed.
+    The semantic part is what follows the header, the image part what the file ends with: so the one
+    is there in the beginning of a file, and the other where something before it was lost. A part
+    that has less than its length left is empty (image) or what is left (semantic). Raises
+    :class:`CodecError` for another format or version, a header cut short, and sides that are not
+    allowed.
     """
     if not recognises(data):
         raise CodecError("the data is not a file of a joint codec: it does not begin with 'RWJ'")
@@ -75,9 +79,11 @@ def read(data: bytes) -> JointFile:
     width, position = read_ue7(data, position)
     height, position = read_ue7(data, position)
     check_size(width, height)
-    length, position = read_ue7(data, position, _LENGTH_GROUPS)
-    end = position + length
-    return JointFile(fingerprint, width, height, data[position:end], data[end:])
+    semantic, position = read_ue7(data, position, _LENGTH_GROUPS)
+    image, position = read_ue7(data, position, _LENGTH_GROUPS)
+    parts = data[position:]
+    last = parts[len(parts) - image :] if 0 < image <= len(parts) else b""
+    return JointFile(fingerprint, width, height, parts[:semantic], last)
 
 
 def keep(data: bytes, part: Part) -> bytes:

@@ -6,10 +6,9 @@ import warnings
 from collections.abc import Sequence
 
 import numpy as np
-import torch
 from torch import Tensor
 
-from ratewise.errors import CodecError
+from ratewise.errors import CodecError, RatewiseWarning
 from ratewise.images import Image, Mask
 from ratewise.joint import bitstream
 from ratewise.joint.bitstream import JointFile, Part
@@ -19,7 +18,7 @@ from ratewise.neural.coder import batches_of_one_size, check_codable
 from ratewise.neural.latent_coder import LatentCoder
 
 
-class SemanticPartWarning(UserWarning):
+class SemanticPartWarning(RatewiseWarning):
     """The picture of a file is the plain one, since its semantic part is missing or damaged."""
 
 
@@ -70,7 +69,7 @@ class JointCoder:
         for file in files:
             if not file.image:
                 raise CodecError("the file of a joint codec has no image part")
-        enhance = enhance and self.model.architecture.enhances is not None
+        enhance = enhance and self.model.architecture.enhancement is not None
         images: dict[int, Image] = {}
         for batch in batches_of_one_size([(file.height, file.width) for file in files]):
             height, width = files[batch[0]].height, files[batch[0]].width
@@ -94,29 +93,30 @@ class JointCoder:
         return [masks[i] for i in range(len(data))]
 
     def _masks(self, files: Sequence[JointFile]) -> list[Mask]:
-        return list(self._maps(files).argmax(1).to(torch.uint8).cpu().numpy())
+        s_hat = self._semantic_latents(files)
+        return list(self._transforms.masks(s_hat, files[0].height, files[0].width))
 
-    def _maps(self, files: Sequence[JointFile]) -> Tensor:
-        """Logits of files of one size."""
+    def _semantic_latents(self, files: Sequence[JointFile]) -> Tensor:
+        """s_hat of files of one size."""
         if self._semantic is None:
             raise CodecError("this joint codec does not segment: it has no semantic part")
         for file in files:
             if not file.semantic:
                 raise CodecError("the file of a joint codec has no semantic part")
-        s_hat = self._latents(self._semantic, files, "semantic")
-        return self._transforms.logits(s_hat, files[0].height, files[0].width)
+        return self._latents(self._semantic, files, "semantic")
 
     def _enhanced(self, picture: Image, file: JointFile) -> Image:
         try:
-            logits = self._maps([file])
+            s_hat = self._semantic_latents([file])
         except CodecError as error:
             warnings.warn(
-                f"{error}; the picture is the plain one, without the enhancement",
+                f"{error}; the picture of {file.width}x{file.height} pixels "
+                f"({len(file.image)} bytes) is the plain one, without the enhancement",
                 SemanticPartWarning,
                 stacklevel=2,
             )
             return picture
-        enhanced: Image = self._transforms.enhanced(picture[None], logits)[0]
+        enhanced: Image = self._transforms.enhanced(picture[None], s_hat)[0]
         return enhanced
 
     def _latents(self, coder: LatentCoder, files: Sequence[JointFile], part: Part) -> Tensor:

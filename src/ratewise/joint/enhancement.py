@@ -32,9 +32,9 @@ class Enhancement(nn.Module):
         └─── W1 ── W2 ── W3 ──────────────────────────── x ── s_e ──┐
         x̂ ── convolution ── residual blocks ── x̂_r ──────────── concatenate ── convolution ── + x̂
 
-    Eq. 3 and 4. s are logits: probabilities would have the same mean everywhere. What is ours: the
-    last convolution gives what is added to x̂, and starts at zero, so that an untrained module
-    changes nothing and x̂ alone is a picture, too.
+    Eq. 3 and 4. s are logits: probabilities would have the same mean everywhere. What is ours:
+    ReLUs between W1, W2 and W3; and the last convolution gives what is added to x̂, and starts at
+    zero, so that an untrained module changes nothing and x̂ alone is a picture, too.
     """
 
     def __init__(self, classes: int, width: int, blocks: int) -> None:

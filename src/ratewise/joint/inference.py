@@ -12,7 +12,7 @@ from ratewise.joint.packed import FORMAT, load
 from ratewise.tasks.decoding import Decoding, read_bounded
 from ratewise.tasks.inference import Prediction
 from ratewise.tasks.inputs import Input
-from ratewise.training.weights import load_weights
+from ratewise.training.weights import read_header
 
 _NAME = "joint"
 
@@ -21,7 +21,7 @@ _Read = tuple[Input, bytes, bitstream.JointFile]
 
 def is_joint_model(path: Path) -> bool:
     """Whether a weights file is a packed joint codec; InputError if it cannot be read."""
-    return load_weights(path)[1].get("format") == FORMAT
+    return read_header(path).get("format") == FORMAT
 
 
 def open_predictor(

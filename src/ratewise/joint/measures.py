@@ -95,6 +95,6 @@ class NetworkPredictor:
         device = next(self._model.parameters()).device
         masks: list[NDArray[np.uint8]] = []
         for image in images:
-            logits = self._model(model_input([image], device))["logits"]
+            logits = self._model.logits(model_input([image], device))
             masks.append(logits[0].argmax(0).to(torch.uint8).cpu().numpy())
         return masks

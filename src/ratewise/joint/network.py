@@ -65,8 +65,9 @@ class JointModel(nn.Module):
             self.decoder = SemanticSynthesis(one.K, one.S, classes)
             if one.quantisation:
                 self.semantic = LatentModel(semantic_architecture(one))
-        if one.enhances is not None:
-            self.enhancement = Enhancement(classes, one.enhances.width, one.enhances.blocks)
+        if one.enhancement is not None:
+            given = one.enhancement
+            self.enhancement = Enhancement(classes, given.width, given.blocks)
 
     def features(self, x: Tensor) -> tuple[list[Tensor], Tensor]:
         """What the base network has behind each GDN, and y."""
@@ -75,6 +76,15 @@ class JointModel(nn.Module):
             x = gdn(convolution(x))
             found.append(x)
         return found, layers[-1](x).float()
+
+    def logits(self, x: Tensor) -> Tensor:
+        """The map ``(N, classes, H, W)`` of ``x`` with s as it is, not rounded."""
+        assert self.aggregation is not None
+        assert self.decoder is not None
+        height, width = x.shape[-2:]
+        s = self.aggregation(*self.features(padded(x, SMALLEST_STRIDE)))
+        found: Tensor = self.decoder(s)[..., :height, :width]
+        return found
 
     def forward(self, x: Tensor) -> Joined:
         """The training pass over ``x``: noise for the rates, rounding for picture and map."""

@@ -4,7 +4,8 @@
 
     OUT/stores/train, OUT/stores/val       the data set's images as they are prepared
     OUT/B+Q+A-256.safetensors              a packed codec: joint:weights=FILE
-    OUT/training/B+Q+A-256                 its log
+    OUT/B-256-network.safetensors          of a variant without quantisation, the network
+    OUT/training/B+Q+A-256-5e6f7a8b        its log
     OUT/measures/B+Q+A-256-1a2b3c4d.json   what it achieves
     OUT/segmentation.csv, pictures.csv     the same as tables
 """
@@ -27,6 +28,7 @@ from ratewise.data.sources import DatasetSource
 from ratewise.data.store import FAILURES, Store, open_store
 from ratewise.errors import InputError
 from ratewise.execution import Resources
+from ratewise.execution.locks import locked
 from ratewise.files import fingerprint, read_json, sha256_file, write_atomically, write_json
 from ratewise.joint.architecture import JointArchitecture
 from ratewise.joint.coder import JointCoder
@@ -58,6 +60,15 @@ _TRAINING = 1
 """Goes up when a training makes other weights."""
 
 Row = dict[str, Any]
+
+_COLUMNS = {
+    "segmentation": ["variant", "lambda", "miou", "pixel_accuracy"],
+    "pictures": [
+        *("variant", "lambda", "images", "bpp", "bpp_semantic", "bpp_image"),
+        *("psnr", "ms_ssim_db", "psnr_plain", "ms_ssim_db_plain"),
+    ],
+}
+"""Of tables without rows."""
 
 
 @dataclass(frozen=True)
@@ -100,10 +111,11 @@ def train_joint(
 ) -> list[Path]:
     """Train and measure the codecs of ``settings``; the files of those that have a bitstream.
 
-    Killed and called again it goes on, and what is finished is not made again. Paths in the
-    settings are relative to ``base``. ``only`` names variants, so that several processes may share
-    a folder. ``said`` is told a sentence of each codec. Raises :class:`InputError`, before any
-    training, for images that are missing, weights that do not fit, and unknown variants.
+    Killed and called again it goes on, and what is finished is not made again: measures count as
+    long as they are of the weights that are there. Several processes may share a folder; ``only``
+    names the variants of each. Paths in the settings are relative to ``base``. ``said`` is told a
+    sentence of each codec. Raises :class:`InputError`, before any training, for images that are
+    missing, weights that do not fit, and unknown variants.
     """
     known = [variant.name for variant in settings.variants]
     strange = [name for name in only if name not in known]
@@ -111,7 +123,7 @@ def train_joint(
         raise InputError(f"{strange[0]!r} is no variant (allowed: {', '.join(known)})")
     run = _Run(settings, folder, base, quiet)
     wanted = [cell for cell in cells(settings) if not only or cell.variant in only]
-    for cell in wanted:
+    for cell in cells(settings):  # the tables are of all of them
         run.check(cell)
     for cell in wanted:
         row = run.measured(cell)
@@ -155,6 +167,12 @@ class _Run:
         """The packed codec."""
         return self.folder / f"{cell.name}.safetensors"
 
+    def _weights(self, cell: Cell) -> Path:
+        """What a training leaves: the packed codec, or a network that has no bitstream."""
+        if cell.architecture.has_bitstream:
+            return self.path(cell)
+        return self.folder / f"{cell.name}-network.safetensors"
+
     def check(self, cell: Cell) -> None:
         """Raise :class:`InputError` for a start that does not fit."""
         with torch.device("meta"):
@@ -163,11 +181,22 @@ class _Run:
 
     def measured(self, cell: Cell) -> Row:
         """What a cell's codec achieves; trained and measured now if it was not."""
-        path = self._record(cell)
-        if not path.is_file():
-            model = self._trained(cell)
-            write_json(path, {"segmentation": self._maps(cell, model), **self._pictured(cell)})
-        return dict(read_json(path))
+        with locked(self.folder / "training" / f"{cell.name}.lock"):
+            found = self._known(cell)
+            if found is None:
+                model = self._trained(cell)
+                found = {"weights": sha256_file(self._weights(cell))}
+                found |= {"segmentation": self._maps(cell, model), **self._pictured(cell)}
+                write_json(self._record(cell), found)
+        return found
+
+    def _known(self, cell: Cell) -> Row | None:
+        """What was measured of the weights that are there; None if that was not done."""
+        record, weights = self._record(cell), self._weights(cell)
+        if not record.is_file() or not weights.is_file():
+            return None
+        found = dict(read_json(record))
+        return found if found.get("weights") == sha256_file(weights) else None
 
     def write_tables(self) -> None:
         """``segmentation.csv`` and ``pictures.csv``, of all that was measured."""
@@ -175,18 +204,18 @@ class _Run:
 
         rows: dict[str, list[Row]] = {"segmentation": [], "pictures": []}
         for cell in cells(self.settings):
-            record = self._record(cell)
-            if not record.is_file():
+            found = self._known(cell)
+            if found is None:
                 continue
             about = {"variant": cell.variant, "lambda": cell.lambda_}
-            found = read_json(record)
             if found["segmentation"]:
                 rows["segmentation"].append(about | found["segmentation"])
             for name in ("test", "pictures"):
                 if found[name]:
                     rows["pictures"].append(about | {"images": name} | found[name])
         for name, table in rows.items():
-            text = pd.DataFrame(table).to_csv(index=False, float_format="%.6g")
+            columns = None if table else _COLUMNS[name]
+            text = pd.DataFrame(table, columns=columns).to_csv(index=False, float_format="%.6g")
             write_atomically(self.folder / f"{name}.csv", text)
 
     # ----- training -----------------------------------------------------------------------------
@@ -211,7 +240,7 @@ class _Run:
             objective,
             source,
             settings.training,
-            self.folder / "training" / cell.name,
+            self.folder / "training" / f"{cell.name}-{fingerprint(self._identity(cell))[:8]}",
             collate=collate,
             identity=self._identity(cell),
             title=cell.name,
@@ -230,7 +259,7 @@ class _Run:
             pack(model, self.classes, calibration, header, half=half).save(self.path(cell))
         else:
             save_weights(
-                self.folder / f"{cell.name}-network.safetensors",
+                self._weights(cell),
                 model,
                 {"architecture": cell.architecture.to_json()},
             )
@@ -266,7 +295,7 @@ class _Run:
         return model.state_dict()
 
     def _start_path(self, start: str) -> Path:
-        if start.startswith("msh"):
+        if start == "msh" or start.startswith("msh:"):
             path: Path = codecs.codec(start).path  # type: ignore[attr-defined]
             return path
         return self.base / start
@@ -331,7 +360,10 @@ class _Run:
         """A split as it is prepared, losslessly."""
         stored = self.folder / "stores" / split
         source = DatasetSource(self.dataset, split, self.settings.prepare)
-        summary = compress_store(source, stored, "png", resources=Resources(1), quiet=self.quiet)
+        with locked(self.folder / "stores" / f"{split}.lock"):  # another process may make it, too
+            summary = compress_store(
+                source, stored, "png", resources=Resources(1), quiet=self.quiet
+            )
         if summary.failed:
             raise InputError(
                 f"{summary.failed} of {summary.images + summary.failed} images cannot be stored; "

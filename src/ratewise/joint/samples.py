@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ratewise.images import IGNORE
+from ratewise.images import IGNORE, Image
 from ratewise.neural.training.patches import Photographs
 from ratewise.tasks.augment import augment
 from ratewise.tasks.samples import Sample, StoreSource
@@ -35,5 +35,14 @@ class WithPhotographs:
         which = int(np.searchsorted(ends, index - len(self.labelled), side="right"))
         image = self.photographs.load(which)
         mask = np.full(image.shape[:2], IGNORE, np.uint8)
-        images, target = augment((image,), mask, self.augmentation, rng)
+        images, target = augment((image,), mask, self._filling(image), rng)
         return Sample(images, target, 1.0, which)
+
+    def _filling(self, image: Image) -> AugmentationSettings:
+        """The augmentation with scales that are large enough: a crop has no padding to be coded."""
+        low, high = self.augmentation.scale
+        if self.augmentation.crop is not None:
+            height, width = image.shape[:2]
+            least = max(self.augmentation.crop[0] / width, self.augmentation.crop[1] / height)
+            low, high = max(low, least), max(high, least)
+        return self.augmentation.model_copy(update={"scale": (low, high)})

@@ -46,7 +46,7 @@ class VariantSettings(Settings):
     aggregation: bool | None = Field(default=None, description="null: the architecture's.")
     quantisation: bool | None = Field(default=None, description="null: the architecture's.")
     segmentation: bool | None = Field(default=None, description="null: the architecture's.")
-    enhancement: bool | None = Field(
+    enhancement: Literal[False] | None = Field(
         default=None, description="false leaves it out; null: the architecture's."
     )
 
@@ -119,15 +119,22 @@ class JointTrainingSettings(Settings):
     @field_validator("lambdas")
     @classmethod
     def _lambdas_differ(cls, value: tuple[float, ...]) -> tuple[float, ...]:
-        if len(set(value)) < len(value):
-            raise ValueError("one of them is there twice")
+        if len({f"{one:g}" for one in value}) < len(value):
+            raise ValueError("one of them is there twice (six digits count)")
         return value
 
     @model_validator(mode="after")
     def _parts_fit(self) -> JointTrainingSettings:
         if isinstance(self.start, tuple) and len(self.start) != len(self.lambdas):
             raise ValueError(f"start has {len(self.start)} entries for {len(self.lambdas)} lambdas")
+        if self.photographs and self.augmentation.crop is None:
+            raise ValueError(
+                "photographs have other sizes than the data set's images: set augmentation.crop to "
+                "[width, height]"
+            )
         for variant in self.variants:
+            if len(set(variant.lambdas)) < len(variant.lambdas):
+                raise ValueError(f"variant {variant.name}: one of its lambdas is there twice")
             strange = [one for one in variant.lambdas if one not in self.lambdas]
             if strange:
                 known = ", ".join(f"{one:g}" for one in self.lambdas)

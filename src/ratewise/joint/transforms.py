@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -17,12 +18,21 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ratewise.errors import CodecError
-from ratewise.joint.enhancement import Enhancement
 from ratewise.joint.network import JointModel, padded
 from ratewise.neural.transforms import STRIDE, Transforms
 
 _STRIP_PIXELS = 1 << 19
-"""Of a picture that is enhanced at once."""
+"""Of a map that is made, or a picture that is enhanced, at once."""
+
+_ANALYSIS_PIXELS = 1 << 22
+"""Of an image that is analysed at once, beside the rows around it."""
+
+_ANALYSIS_REACH = 384
+"""Rows above and below, multiples of 16, that a row of s depends on: 40 of the dilated layers at an
+eighth of the sides, and what the base network and the strided layers see."""
+
+_DECODER_REACH = 6
+"""Rows of ŝ above and below that a row of the map depends on."""
 
 
 class JointTransforms:
@@ -45,15 +55,29 @@ class JointTransforms:
     def analysis(self, images: NDArray[np.uint8]) -> tuple[Tensor, Tensor | None]:
         """y and s, float32 ``(n, M or K, h, w)``, of ``uint8 (n, H, W, 3)``; no s if not segmented.
 
-        Raises :class:`CodecError` for values that are not finite.
+        Large images are analysed in strips. Raises :class:`CodecError` for values that are not
+        finite.
         """
+        ys, semantic = [], []
+        n, height, width = images.shape[:3]
+        rows = max(STRIDE, _ANALYSIS_PIXELS // (n * width) // STRIDE * STRIDE)
+        for strip in _strips(height, rows, _ANALYSIS_REACH):
+            y, s = self._analysis(images[:, strip.first : strip.last])
+            kept = slice(
+                (strip.begin - strip.first) // STRIDE, -(-(strip.end - strip.first) // STRIDE)
+            )
+            ys.append(_finite(y[:, :, kept]))
+            if s is not None:
+                semantic.append(_finite(s[:, :, kept]))
+        return torch.cat(ys, 2), torch.cat(semantic, 2) if semantic else None
+
+    def _analysis(self, images: NDArray[np.uint8]) -> tuple[Tensor, Tensor | None]:
         pixels = torch.from_numpy(np.ascontiguousarray(images)).to(self.device)
         x = padded(pixels.permute(0, 3, 1, 2).float(), STRIDE).to(self.dtype)
         features, y = self._model.features(x.contiguous(memory_format=torch.channels_last))
         if self._model.aggregation is None:
-            return _finite(y), None
-        s = self._model.aggregation(features, y.to(self.dtype)).float()
-        return _finite(y), _finite(s)
+            return y, None
+        return y, self._model.aggregation(features, y.to(self.dtype)).float()
 
     def hyper_analysis(self, y: Tensor) -> Tensor:
         """z of y."""
@@ -67,41 +91,64 @@ class JointTransforms:
         assert semantic.h_a is not None
         return _finite(semantic.h_a(self._ready(s)).float())
 
-    @torch.inference_mode()
-    def logits(self, s_hat: Tensor, height: int, width: int) -> Tensor:
-        """The segmentation map ``(n, classes, height, width)`` of ŝ, in the working precision."""
-        assert self._model.decoder is not None
-        found: Tensor = self._model.decoder(self._ready(s_hat))[..., :height, :width]
-        return found
+    def masks(self, s_hat: Tensor, height: int, width: int) -> NDArray[np.uint8]:
+        """The class of the largest logit of each pixel, ``uint8 (n, height, width)``, of ŝ."""
+        masks = np.empty((len(s_hat), height, width), np.uint8)
+        for strip in _strips(height, _rows(masks.shape), 0):
+            logits = self._logits(s_hat, strip.begin, strip.end)[..., :width]
+            masks[:, strip.begin : strip.end] = logits.argmax(1).to(torch.uint8).cpu().numpy()
+        return masks
 
     @torch.inference_mode()
-    def enhanced(self, pictures: NDArray[np.uint8], logits: Tensor) -> NDArray[np.uint8]:
-        """``pictures`` ``uint8 (n, H, W, 3)`` improved by the map ``(n, classes, H, W)``."""
+    def enhanced(self, pictures: NDArray[np.uint8], s_hat: Tensor) -> NDArray[np.uint8]:
+        """``pictures`` ``uint8 (n, H, W, 3)`` improved by the map that ŝ gives."""
         module = self._model.enhancement
         assert module is not None
         out = np.empty_like(pictures)
-        for first, last, begin, end in _strips(pictures.shape, module):
-            part = torch.from_numpy(np.ascontiguousarray(pictures[:, first:last])).to(self.device)
-            x = part.permute(0, 3, 1, 2).float()
-            s = logits[:, :, first:last]
-            added = module.added(self._ready(x / 255), self._ready(s)).float()
+        height, width = pictures.shape[1:3]
+        for strip in _strips(height, _rows(pictures.shape), module.reach):
+            rows = np.ascontiguousarray(pictures[:, strip.first : strip.last])
+            x = torch.from_numpy(rows).to(self.device).permute(0, 3, 1, 2).float()
+            logits = self._logits(s_hat, strip.first, strip.last)[..., :width]
+            added = module.added(self._ready(x / 255), self._ready(logits)).float()
             drawn = (x + 255 * added).round_().clamp_(0, 255).to(torch.uint8)
-            rows = drawn.permute(0, 2, 3, 1)[:, begin - first : end - first]
-            out[:, begin:end] = rows.cpu().numpy()
+            kept = slice(strip.begin - strip.first, strip.end - strip.first)
+            out[:, strip.begin : strip.end] = drawn.permute(0, 2, 3, 1)[:, kept].cpu().numpy()
         return out
+
+    @torch.inference_mode()
+    def _logits(self, s_hat: Tensor, begin: int, end: int) -> Tensor:
+        """Rows of the map, ``(n, classes, end - begin, 16 w)``, in the working precision."""
+        assert self._model.decoder is not None
+        first = max(0, begin // STRIDE - _DECODER_REACH)
+        last = min(s_hat.shape[2], -(-end // STRIDE) + _DECODER_REACH)
+        found: Tensor = self._model.decoder(self._ready(s_hat[:, :, first:last]))
+        return found[:, :, begin - STRIDE * first : end - STRIDE * first]
 
     def _ready(self, x: Tensor) -> Tensor:
         x = x.to(self.device, self.dtype)
         return x.contiguous(memory_format=torch.channels_last)
 
 
-def _strips(shape: tuple[int, ...], module: Enhancement) -> Iterator[tuple[int, int, int, int]]:
-    """Rows to compute on, and those of them that are kept, so that strips have no seams."""
-    height = shape[1]
-    rows = max(1, _STRIP_PIXELS // (shape[0] * shape[2]))
+class _Strip(NamedTuple):
+    """Rows ``first`` to ``last`` are computed on; ``begin`` to ``end`` of them are kept."""
+
+    first: int
+    last: int
+    begin: int
+    end: int
+
+
+def _strips(height: int, rows: int, reach: int) -> Iterator[_Strip]:
+    """Strips of ``rows``, with ``reach`` more on both sides, so that they have no seams."""
     for begin in range(0, height, rows):
         end = min(begin + rows, height)
-        yield max(0, begin - module.reach), min(height, end + module.reach), begin, end
+        yield _Strip(max(0, begin - reach), min(height, end + reach), begin, end)
+
+
+def _rows(shape: tuple[int, ...]) -> int:
+    """Rows of a strip of ``n`` maps or pictures ``(n, height, width, ...)``."""
+    return max(1, _STRIP_PIXELS // (shape[0] * shape[2]))
 
 
 def _finite(latent: Tensor) -> Tensor:

@@ -20,14 +20,20 @@ _LARGEST_BLOCK = 32 << 20
 _KEPT = 2**31 - 1
 _ASKED_AT_ONCE = 64 << 20
 
-_OWN_CHOICE = ("MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_", "MALLOC_TOP_PAD_")
+_OWN_CHOICE = (
+    "MALLOC_TRIM_THRESHOLD_",
+    "MALLOC_MMAP_THRESHOLD_",
+    "MALLOC_TOP_PAD_",
+    "GLIBC_TUNABLES",
+)
 
 
 def keep_freed_memory() -> bool:
     """Let this process keep up to 2 GiB of what it frees; whether that was done.
 
     Resident memory then stays near its peak. Nothing is done where the C library is not glibc, or
-    the user has chosen with glibc's own variables (``MALLOC_TRIM_THRESHOLD_`` and its kin).
+    the user has chosen with glibc's own variables (``MALLOC_TRIM_THRESHOLD_`` and its kin, or
+    ``GLIBC_TUNABLES``).
     """
     if platform.libc_ver()[0] != "glibc" or any(name in os.environ for name in _OWN_CHOICE):
         return False

@@ -18,6 +18,7 @@ import numpy as np
 
 from ratewise.errors import InputError, TrainingError
 from ratewise.execution.ahead import ahead
+from ratewise.training.memory import keep_freed_memory
 from ratewise.training.seeding import Purpose, generator
 from ratewise.training.settings import TrainingSettings
 
@@ -189,6 +190,11 @@ def _as_it_is(part: Any) -> Any:
     return part
 
 
+def _keep_memory(worker: int) -> None:
+    """Batches are as large as each other: what one freed serves the next."""
+    keep_freed_memory()
+
+
 @contextmanager
 def _processes(make: _Maker, plan: Plan, start: int, pin: bool) -> Iterator[Iterator[Any]]:
     import torch
@@ -203,6 +209,7 @@ def _processes(make: _Maker, plan: Plan, start: int, pin: bool) -> Iterator[Iter
         prefetch_factor=_PREFETCHED,
         pin_memory=pin,
         generator=torch.Generator(),
+        worker_init_fn=_keep_memory,
     )
     parts: Any = iter(loader)
 

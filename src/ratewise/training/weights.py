@@ -32,6 +32,17 @@ def save_weights(path: Path, weights: nn.Module | Mapping[str, Tensor], header: 
     write_atomically(path, save(tensors, {_KEY: text}))
 
 
+def read_header(path: Path) -> dict[str, Any]:
+    """The header of a safetensors file alone; errors as :func:`load_weights`."""
+    if not path.is_file():
+        raise InputError(f"{path}: no such weights file")
+    try:
+        with safe_open(path, framework="numpy") as file:
+            return _header(path, file.metadata() or {})
+    except (SafetensorError, OSError) as error:
+        raise InputError(f"{path}: not a readable safetensors file ({error})") from error
+
+
 def load_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """The state dict (on the CPU) and the header of a safetensors file.
 
@@ -46,9 +57,12 @@ def load_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
             state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
         raise InputError(f"{path}: not a readable safetensors file ({error})") from error
+    return state, _header(path, metadata)
+
+
+def _header(path: Path, metadata: Mapping[str, str]) -> dict[str, Any]:
     try:
-        header = json.loads(metadata[_KEY]) if _KEY in metadata else metadata
-        return state, dict(header)
+        return dict(json.loads(metadata[_KEY]) if _KEY in metadata else metadata)
     except (ValueError, TypeError):
         raise InputError(f"{path}: not a readable safetensors file (damaged header)") from None
 
