@@ -26,6 +26,8 @@ from ratewise.training.weights import save_weights
 PAPER = Path(__file__).parents[2] / "configs" / "paper"
 EXPERTS = ("expert-mnasnet", "expert-resnet50")
 """The expert-training paper's; the others are the driving paper's."""
+JOINT = "joint-cityscapes"
+"""No study: ``tests/joint/test_joint_training.py`` reads it, and runs every part in miniature."""
 
 FILES = ("cityscapes-bpg", "cityscapes-msh", "inria", "semantic-drone")
 DATA = {
@@ -119,7 +121,8 @@ def load(folder: Path) -> Load:
 
 
 def test_every_file_is_tried() -> None:
-    assert {path.stem for path in PAPER.iterdir()} == {*FILES, *EXPERTS}
+    tried = {*FILES, *EXPERTS, JOINT}
+    assert {path.stem for path in PAPER.iterdir()} == tried
 
 
 @pytest.mark.parametrize("name", FILES)
