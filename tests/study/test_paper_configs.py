@@ -27,7 +27,7 @@ PAPER = Path(__file__).parents[2] / "configs" / "paper"
 EXPERTS = ("expert-mnasnet", "expert-resnet50")
 """The expert-training paper's; the others are the driving paper's."""
 JOINT = "joint-cityscapes"
-"""No study: ``tests/joint/test_joint_training.py`` reads it, and trains small variants of its own."""
+"""No study: ``tests/joint/test_joint_training.py`` reads it."""
 
 FILES = ("cityscapes-bpg", "cityscapes-msh", "inria", "semantic-drone")
 DATA = {
