@@ -43,7 +43,7 @@ lock: $(BIN)/python
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url \
 	  --python-version 3.11 pyproject.toml --output-file requirements/runtime.txt
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url \
-	  --python-version 3.11 pyproject.toml --extra onnx --group dev --output-file requirements/dev.txt
+	  --python-version 3.11 pyproject.toml --all-extras --group dev --output-file requirements/dev.txt
 
 clean:
 	rm -rf $(VENV) runs

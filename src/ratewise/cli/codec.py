@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ratewise.cli.support import (
+    AddressOption,
+    EngineOption,
     JsonOption,
     QuietOption,
     WorkersOption,
@@ -166,6 +168,8 @@ def bench(
         ),
     ] = None,
     workers: WorkersOption = 1,
+    engine: EngineOption = "local",
+    address: AddressOption = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
@@ -194,7 +198,7 @@ def bench(
             out.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise InputError(f"--out {out}: cannot be made ({error.strerror})") from None
-        resources = Resources(workers=workers)
+        resources = Resources(workers, engine, address)
         result = run_bench(found, specs, resources, anchor=anchor, quiet=quiet)
         result.save(out)
 

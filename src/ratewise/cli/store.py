@@ -13,6 +13,8 @@ import typer
 from ratewise.cli.store_facts import control_line, fact_lines
 from ratewise.cli.store_rates import RateOptions, compress_by_rate
 from ratewise.cli.support import (
+    AddressOption,
+    EngineOption,
     JsonOption,
     QuietOption,
     WorkersOption,
@@ -73,6 +75,8 @@ def compress(
         str | None, typer.Option(help="So many tiles, spread evenly, COLUMNSxROWS.")
     ] = None,
     workers: WorkersOption = 0,
+    engine: EngineOption = "local",
+    address: AddressOption = None,
     quiet: QuietOption = False,
     json: JsonOption = False,
 ) -> None:
@@ -113,14 +117,15 @@ def compress(
         from ratewise.data.compress import compress_store
         from ratewise.execution import Resources
 
+        resources = Resources(workers, engine, address)
         rates = RateOptions.parse(budget, objective, agreement, model, device)
         settings = prepare_settings(resize, short_side, crop, tile, grid)
         source = _source(src, data, split, option or [], settings)
         control = None
         if rates is None:
-            summary = compress_store(source, dst, codec, resources=Resources(workers), quiet=quiet)
+            summary = compress_store(source, dst, codec, resources=resources, quiet=quiet)
         else:
-            fitted = compress_by_rate(rates, source, dst, codec, Resources(workers), quiet)
+            fitted = compress_by_rate(rates, source, dst, codec, resources, quiet)
             summary, control = fitted.store, fitted.rate_control.to_dict()
         if json:
             facts = {**asdict(summary), "bpp": summary.bpp, "path": str(dst)}
@@ -143,6 +148,8 @@ def decompress(
     src: _StorePath,
     dst: Annotated[Path, typer.Argument(help="Folder for the PNG images.")],
     workers: WorkersOption = 0,
+    engine: EngineOption = "local",
+    address: AddressOption = None,
     quiet: QuietOption = False,
     json: JsonOption = False,
 ) -> None:
@@ -157,7 +164,9 @@ def decompress(
         from ratewise.data.store import open_store
         from ratewise.execution import Resources
 
-        summary = decompress_store(open_store(src), dst, resources=Resources(workers), quiet=quiet)
+        summary = decompress_store(
+            open_store(src), dst, resources=Resources(workers, engine, address), quiet=quiet
+        )
         if json:
             print_json({**asdict(summary), "path": str(dst)})
         else:
@@ -177,6 +186,8 @@ def restore(
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     precision: Annotated[str, typer.Option(help="auto, fp32 or bf16.")] = "auto",
     workers: WorkersOption = 1,
+    engine: EngineOption = "local",
+    address: AddressOption = None,
     quiet: QuietOption = False,
     json: JsonOption = False,
 ) -> None:
@@ -213,7 +224,7 @@ def restore(
                 store,
                 dst,
                 [restorer],
-                resources=Resources(workers),
+                resources=Resources(workers, engine, address),
                 quiet=quiet,
                 device=device,
                 precision=cast(Any, precision),
@@ -254,6 +265,8 @@ def verify(
     path: _StorePath,
     decode: Annotated[bool, typer.Option("--decode", help="Decode every image too.")] = False,
     workers: WorkersOption = 0,
+    engine: EngineOption = "local",
+    address: AddressOption = None,
     quiet: QuietOption = False,
     json: JsonOption = False,
 ) -> None:
@@ -268,7 +281,9 @@ def verify(
         from ratewise.execution import Resources
 
         store = open_store(path)
-        problems = verify_store(store, decode=decode, resources=Resources(workers), quiet=quiet)
+        problems = verify_store(
+            store, decode=decode, resources=Resources(workers, engine, address), quiet=quiet
+        )
         if json:
             print_json({"path": str(path), "images": len(store), "problems": problems})
         elif not problems:

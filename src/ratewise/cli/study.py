@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ratewise.cli.support import (
+    AddressOption,
+    EngineOption,
     JsonOption,
     QuietOption,
     WorkersOption,
@@ -31,6 +33,12 @@ RunFolder = Annotated[Path, typer.Argument(metavar="DIR", help="The folder of a 
 OutOption = Annotated[
     Path | None, typer.Option("--out", "-o", help="Results and cache.", show_default="runs/NAME")
 ]
+CacheOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--cache", help="What stages leave behind; runs can share it.", show_default="OUT/cache"
+    ),
+]
 SetOption = Annotated[
     list[str] | None,
     typer.Option("--set", help="Replace a value: --set data.root=/data/camvid (repeatable)."),
@@ -41,6 +49,7 @@ SetOption = Annotated[
 def plan(
     file: StudyFile,
     out: OutOption = None,
+    cache: CacheOption = None,
     overrides: SetOption = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
@@ -50,7 +59,7 @@ def plan(
     Example: ratewise study plan configs/quickstart.yaml
     """
     with friendly_errors():
-        planned = _planned(file, out, overrides, quiet)
+        planned = _planned(file, out, cache, overrides, quiet)
         stages = planned.plan.stages.values()
         if as_json:
             states = [(stage, planned.cache.state(stage)) for stage in stages]
@@ -72,8 +81,11 @@ def plan(
 def run(
     file: StudyFile,
     out: OutOption = None,
+    cache: CacheOption = None,
     overrides: SetOption = None,
     workers: WorkersOption = 0,
+    engine: EngineOption = "local",
+    address: AddressOption = None,
     quiet: QuietOption = False,
 ) -> None:
     """Run a study, or go on with it; leaves results.csv, results.parquet and report.html.
@@ -81,7 +93,7 @@ def run(
     Example: ratewise study run configs/quickstart.yaml --out runs/quickstart
     """
     with friendly_errors():
-        planned = _planned(file, out, overrides, quiet)
+        planned = _planned(file, out, cache, overrides, quiet)
         from ratewise.errors import StageError
         from ratewise.execution import Resources
         from ratewise.study.engine import run_study
@@ -93,7 +105,7 @@ def run(
         try:
             done = run_study(
                 planned,
-                resources=Resources(workers=workers),
+                resources=Resources(workers, engine, address),
                 quiet=quiet,
                 announce=(lambda line: None) if quiet else _say,
             )
@@ -216,14 +228,18 @@ def schema() -> None:
 
 
 def _planned(
-    file: Path, out: Path | None, overrides: list[str] | None, quiet: bool
+    file: Path,
+    out: Path | None,
+    cache: Path | None,
+    overrides: list[str] | None,
+    quiet: bool,
 ) -> PlannedStudy:
     from ratewise.settings_files import parse_overrides
     from ratewise.study.engine import plan_study
     from ratewise.study.settings import load_study
 
     study = load_study(file, parse_overrides(overrides or []))
-    return plan_study(study, out, quiet=quiet)
+    return plan_study(study, out, cache=cache, quiet=quiet)
 
 
 def _summary(planned: PlannedStudy) -> str:

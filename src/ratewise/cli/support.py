@@ -23,6 +23,18 @@ WorkersOption = Annotated[
     int, typer.Option("--workers", "-j", min=0, help="Processes; 0 means one per core.")
 ]
 
+EngineOption = Annotated[
+    str, typer.Option("--engine", help="Where workers run: local (processes) or ray (a cluster).")
+]
+AddressOption = Annotated[
+    str | None,
+    typer.Option(
+        "--address",
+        help="Of the Ray cluster: auto, or HOST:PORT.",
+        show_default="a Ray of its own",
+    ),
+]
+
 
 @contextmanager
 def friendly_errors() -> Iterator[None]:

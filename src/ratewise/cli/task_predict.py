@@ -11,6 +11,8 @@ import typer
 
 from ratewise.cli.store import prepare_settings
 from ratewise.cli.support import (
+    AddressOption,
+    EngineOption,
     QuietOption,
     WorkersOption,
     count,
@@ -59,6 +61,8 @@ def predict(
     device: DeviceOption = "auto",
     precision: PrecisionOption = "auto",
     workers: WorkersOption = 1,
+    engine: EngineOption = "local",
+    address: AddressOption = None,
     quiet: QuietOption = False,
 ) -> None:
     """Predict on bitstreams of any codec here and on pictures; prints JSON lines.
@@ -109,7 +113,7 @@ def predict(
                 device=device,
                 precision=cast(Any, precision),
                 batch_size=batch_size,
-                resources=Resources(workers),
+                resources=Resources(workers, engine, address),
             )
         _check_masks(classes, model, masks, colours)
         out = sys.stdout  # a live display would take what is printed for its own

@@ -12,21 +12,40 @@ from ratewise.errors import InputError
 T = TypeVar("T")
 R = TypeVar("R")
 
+ENGINES = ("local", "ray")
+
 
 @dataclass(frozen=True)
 class Resources:
-    """What work may use: ``workers`` processes; 0 = one per core, 1 = this process itself."""
+    """What work may use.
+
+    ``workers`` processes; 0 = one per core. With the engine ``local`` they are processes of this
+    machine, 1 being this process itself; with ``ray`` actors of the cluster at ``address``, or of a
+    Ray of its own where that is None.
+    """
 
     workers: int = 1
+    engine: str = "local"
+    address: str | None = None
 
     def __post_init__(self) -> None:
         if self.workers < 0:
             raise InputError(f"workers = {self.workers}: must be 0 (one per core) or more")
+        if self.engine not in ENGINES:
+            raise InputError(f"engine {self.engine!r} is not known (allowed: {', '.join(ENGINES)})")
+        if self.address is not None and self.engine != "ray":
+            raise InputError(f"address {self.address!r} needs the engine ray")
 
     @property
     def processes(self) -> int:
         """The number of processes meant, at least 1."""
-        return self.workers or available_cores()
+        if self.workers:
+            return self.workers
+        if self.engine == "ray":
+            from ratewise.execution.cluster import cluster_cores
+
+            return cluster_cores(self)
+        return available_cores()
 
 
 @dataclass(frozen=True)
@@ -68,14 +87,19 @@ def map_items(
 
     An exception of ``function`` becomes the item's :class:`Failure`. With more than one worker,
     ``function``, ``context``, items and values must be picklable; a worker that dies (a crash in
-    a C library, the kernel's memory killer) costs only the item that kills it. Workers compute
-    in one thread each. Closing the iterator, or an interrupt, stops the workers at once.
+    a C library, the kernel's memory killer) costs only the item that kills it; on a cluster, where
+    a machine may vanish, an item is tried again before it is to blame. Workers compute in one
+    thread each. Closing the iterator, or an interrupt, stops the workers at once.
     """
+    if resources.engine == "ray":
+        from ratewise.execution.cluster import map_cluster
+
+        return map_cluster(function, items, resources, context)
     if resources.processes == 1:
         return _map_here(function, items, context)
-    from ratewise.execution.pool import map_pool
+    from ratewise.execution.processes import map_processes
 
-    return map_pool(function, items, resources.processes, context)
+    return map_processes(function, items, resources.processes, context)
 
 
 def call(function: Callable[..., R], context: Any, item: Any) -> tuple[R | None, Failure | None]:

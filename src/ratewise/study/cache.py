@@ -10,13 +10,33 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from ratewise.errors import InputError, StageError
+from ratewise.execution.locks import lock
 from ratewise.files import read_json, sha256_file, write_json
 from ratewise.study.plan import Stage
 
 _MANIFEST = "stage.json"
+_CLAIM = ".claim"
+
+
+class Claim(Protocol):
+    """The right to run a stage, which no other run has until it is released."""
+
+    def release(self) -> None:
+        """Give it back."""
+
+
+class _FileClaim:
+    """A lock of a file; it goes with the process, however that ends."""
+
+    def __init__(self, file: Any) -> None:
+        self._file = file
+
+    def release(self) -> None:
+        """Close the file."""
+        self._file.close()
 
 
 class Cache:
@@ -32,6 +52,21 @@ class Cache:
     def is_complete(self, stage: Stage) -> bool:
         """Whether the stage was finished."""
         return (self.folder(stage) / _MANIFEST).is_file()
+
+    def claim(self, stage: Stage) -> Claim | None:
+        """The right to run a stage; None while another run has it. See whether it is complete then.
+
+        Where the system has no file locks, every run gets it.
+        """
+        folder = self.folder(stage)
+        folder.mkdir(parents=True, exist_ok=True)
+        file = (folder / _CLAIM).open("a+b")
+        try:
+            lock(file)
+        except OSError:
+            file.close()
+            return None
+        return _FileClaim(file)
 
     def state(self, stage: Stage) -> str:
         """``done``, ``started`` (killed half-way; it will go on) or ``to do``."""
@@ -60,18 +95,16 @@ class Cache:
 def locked(folder: Path) -> Iterator[None]:
     """Hold ``folder`` for this process; InputError if another run holds it.
 
-    The lock goes with the process, however it ends. Where the system has no ``flock``, nothing
-    is locked.
+    The lock goes with the process, however it ends. Where the system has no file locks, nothing is
+    locked.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    try:
-        import fcntl
-    except ImportError:
-        yield
-        return
-    with (folder / ".lock").open("w") as handle:
+    with (folder / ".lock").open("w") as file:
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            lock(file)
         except OSError:
-            raise InputError(f"{folder}: another run is using this folder") from None
+            raise InputError(
+                f"{folder}: another run is using this folder; two runs can share a cache "
+                "(--cache DIR) with a folder of results each"
+            ) from None
         yield

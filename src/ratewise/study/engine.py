@@ -18,11 +18,20 @@ from ratewise.study.plan import Plan, Stage
 from ratewise.study.planner import make_plan
 from ratewise.study.privileged import trained
 from ratewise.study.results import read_results, results_table, write_results
-from ratewise.study.scheduler import ScheduleReport, StageContext, run_plan
+from ratewise.study.scheduler import (
+    Announcer,
+    Collector,
+    Desk,
+    LocalDesk,
+    ScheduleReport,
+    StageContext,
+    run_plan,
+)
 from ratewise.study.settings import Study, StudySettings
 from ratewise.validation import validate
 
 PLAN = "plan.json"
+CACHE = "cache"
 
 
 @dataclass(frozen=True)
@@ -33,28 +42,35 @@ class PlannedStudy:
     dataset: Dataset
     plan: Plan
     folder: Path
+    cache_folder: Path
     others: Mapping[str, Dataset] = field(default_factory=dict)
     """Other data sets, by the fingerprints of the splits that are used of them."""
 
     @property
     def cache(self) -> Cache:
         """What the stages leave behind."""
-        return Cache(self.folder / "cache")
+        return Cache(self.cache_folder)
 
 
-def plan_study(study: Study, folder: Path | None = None, *, quiet: bool = True) -> PlannedStudy:
+def plan_study(
+    study: Study, folder: Path | None = None, *, cache: Path | None = None, quiet: bool = True
+) -> PlannedStudy:
     """Check everything that a study rests on and plan it; runs no stage.
+
+    Results are for ``folder`` (by default the study's own), what stages leave behind for ``cache``
+    (by default a folder in ``folder``), which several studies and runs can share.
 
     Raises :class:`InputError` for a missing folder, an unknown split, a split without images,
     a mask of another size than its image, a class id out of range, a privileged share that leaves a
     restorer nothing to be trained on, or a codec that predicts other classes than the data set's.
     """
     folder = folder or study.default_folder
-    inputs = find_inputs(study, folder, quiet=quiet)
+    cache = cache or folder / CACHE
+    inputs = find_inputs(study, cache, quiet=quiet)
     plan = make_plan(study.settings, inputs.contents)
     _check_restorers(plan, study.settings, inputs.dataset)
     check_classes(plan, inputs.dataset)
-    return PlannedStudy(study, inputs.dataset, plan, folder, inputs.others)
+    return PlannedStudy(study, inputs.dataset, plan, folder, cache, inputs.others)
 
 
 def run_study(
@@ -83,8 +99,9 @@ def run_study(
         if _is_collected(planned) and all(map(cache.is_complete, plan.stages.values())):
             return ScheduleReport(cached=list(plan.stages))
         _check_task(planned)
-        write_json(planned.folder / PLAN, {"settings": _dump(settings), "plan": plan.to_json()})
-        report = run_plan(plan, cache, context, announce=announce, finished=collect)
+        write_json(planned.folder / PLAN, _described(planned))
+        observers = (Announcer(announce), Collector(collect))
+        report = run_plan(plan, cache, _desk(plan, cache, context), observers)
         write_results(results_table(settings, plan, cache), planned.folder)
         write_findings(read_findings(settings, plan, cache), planned.folder)
     if report.failed:
@@ -102,7 +119,16 @@ def open_run(folder: Path) -> tuple[StudySettings, Plan, Cache]:
         plan = Plan.from_json(value["plan"])
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(f"{path}: cannot be read ({error})") from None
-    return validate(StudySettings, value["settings"], str(path)), plan, Cache(folder / "cache")
+    cache = Path(value.get("cache", folder / CACHE))
+    return validate(StudySettings, value["settings"], str(path)), plan, Cache(cache)
+
+
+def _desk(plan: Plan, cache: Cache, context: StageContext) -> Desk:
+    if context.resources.engine == "local":
+        return LocalDesk(plan, cache, context)
+    from ratewise.study.cluster import ClusterDesk
+
+    return ClusterDesk(plan, cache, context, context.resources)
 
 
 def _check_task(planned: PlannedStudy) -> None:
@@ -118,6 +144,14 @@ def _check_task(planned: PlannedStudy) -> None:
         assert planned.dataset.classes is not None
         count, layer = len(planned.dataset.classes), settings.analysis.features.layer
         check_layer(settings.task, count, layer, base=base)
+
+
+def _described(planned: PlannedStudy) -> dict[str, object]:
+    settings, plan = _dump(planned.study.settings), planned.plan.to_json()
+    value: dict[str, object] = {"settings": settings, "plan": plan}
+    if planned.cache_folder != planned.folder / CACHE:
+        value["cache"] = str(planned.cache_folder.resolve())
+    return value
 
 
 def _dump(settings: StudySettings) -> dict[str, object]:

@@ -37,8 +37,8 @@ class _Other:
     split: str
 
 
-def find_inputs(study: Study, folder: Path, *, quiet: bool) -> Inputs:
-    """Open and check the data and weights of a study whose results go to ``folder``.
+def find_inputs(study: Study, cache: Path, *, quiet: bool) -> Inputs:
+    """Open and check the data and weights of a study; what was checked is noted in ``cache``.
 
     Raises :class:`InputError` for a missing folder or file, an unknown split or group, a split
     without images, a mask of another size than its image or a class id out of range.
@@ -59,7 +59,7 @@ def find_inputs(study: Study, folder: Path, *, quiet: bool) -> Inputs:
     features = _feature_weights(study)
     analysis = settings.analysis
     perception = perception_files(analysis.perception if analysis else None, study.base)
-    with open_digests(folder / "cache" / "digests.sqlite") as digests:
+    with open_digests(cache / "digests.sqlite") as digests:
         contents = split_contents(dataset, splits.values(), digests, quiet=quiet)
         contents_of_others = {other.name: _content(other, digests, quiet) for other in others}
         digest = digests.of(weights) if weights else None
@@ -69,7 +69,7 @@ def find_inputs(study: Study, folder: Path, *, quiet: bool) -> Inputs:
     _check_labelled(dataset, labelled, settings.task.kind)
     if settings.prepare.tile is None:  # tiles have names of their own
         _check_subsets(dataset, settings.test_split, settings.subsets)
-    checked = folder / "cache" / "checked"
+    checked = cache / "checked"
     for split, content in contents.items():
         _check_images(dataset, split, content, checked, quiet=quiet)
     for other in others:

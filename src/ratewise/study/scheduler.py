@@ -1,10 +1,16 @@
-"""Running a plan: each stage once, in order, everything it leaves in the cache."""
+"""Running a plan: each stage once, as soon as what it rests on is there.
+
+Where stages run is a :class:`Desk`'s matter: one after the other in this process, or side by side
+on a cluster (:mod:`ratewise.study.cluster`). What they leave behind is in the cache.
+"""
 
 from __future__ import annotations
 
+import heapq
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
@@ -13,9 +19,12 @@ from typing import Protocol
 from ratewise.data.dataset import Dataset
 from ratewise.errors import RatewiseError
 from ratewise.execution import Resources
-from ratewise.study.cache import Cache
+from ratewise.study.cache import Cache, Claim
 from ratewise.study.plan import Plan, Stage
 from ratewise.study.settings import StudySettings
+
+_POLL_SECONDS = 0.5
+"""How often a stage that another run holds is looked at."""
 
 
 @dataclass(frozen=True)
@@ -41,50 +50,219 @@ class StageRunner(Protocol):
 
 @dataclass
 class ScheduleReport:
-    """What a run did: stages run and found in the cache, and failures by fingerprint."""
+    """What a run did: stages run and found in the cache, and failures by fingerprint.
+
+    ``elsewhere`` are stages that another run on the same cache finished meanwhile.
+    """
 
     ran: list[str] = field(default_factory=list)
     cached: list[str] = field(default_factory=list)
+    elsewhere: list[str] = field(default_factory=list)
     failed: dict[str, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Finished:
+    """A stage that came to its end; ``failure`` says why it has no result."""
+
+    stage: Stage
+    seconds: float
+    failure: str | None = None
+
+
+class Desk(Protocol):
+    """Where stages run."""
+
+    @property
+    def room(self) -> bool:
+        """Whether another stage may be started."""
+        ...
+
+    @property
+    def busy(self) -> bool:
+        """Whether a stage was started that :meth:`wait` has not given back."""
+        ...
+
+    def start(self, stage: Stage) -> None:
+        """Begin a stage whose inputs are complete."""
+        ...
+
+    def wait(self) -> Finished:
+        """The next stage that comes to its end."""
+        ...
+
+
+class Observer(Protocol):
+    """Who is told what happens to the stages of a run."""
+
+    def begins(self, to_run: list[Stage], cached: list[Stage]) -> None:
+        """What there is to do."""
+
+    def started(self, stage: Stage) -> None:
+        """A stage was begun."""
+
+    def finished(self, finished: Finished) -> None:
+        """A stage was run, or failed."""
+
+    def elsewhere(self, stage: Stage) -> None:
+        """Another run finished a stage."""
+
+
+class LocalDesk:
+    """Runs stages in this process, one at a time."""
+
+    def __init__(self, plan: Plan, cache: Cache, context: StageContext) -> None:
+        self._plan, self._cache, self._context = plan, cache, context
+        self._started: deque[Stage] = deque()
+
+    @property
+    def room(self) -> bool:
+        """Until one is started."""
+        return not self._started
+
+    @property
+    def busy(self) -> bool:
+        """Once one is started."""
+        return bool(self._started)
+
+    def start(self, stage: Stage) -> None:
+        """Note it."""
+        self._started.append(stage)
+
+    def wait(self) -> Finished:
+        """Run it."""
+        return attempt(self._started.popleft(), self._plan, self._cache, self._context)
+
+
 def run_plan(
-    plan: Plan,
-    cache: Cache,
-    context: StageContext,
-    *,
-    announce: Callable[[str], None] = lambda line: None,
-    finished: Callable[[Stage], None] = lambda stage: None,
+    plan: Plan, cache: Cache, desk: Desk, observers: Sequence[Observer] = ()
 ) -> ScheduleReport:
     """Run every stage of ``plan`` that is not in ``cache``.
 
-    A stage that fails, and those that rest on it, are left out; the others finish.
-    ``announce`` is given one line per stage, ``finished`` each stage that was run.
+    A stage that fails, and those that rest on it, are left out; the others finish. A stage that
+    another run on this cache holds is left to it, and taken up if that run gives it up.
     """
-    report = ScheduleReport()
-    to_run = [stage for stage in plan.stages.values() if not cache.is_complete(stage)]
-    for stage in plan.stages.values():
-        if stage not in to_run:
-            report.cached.append(stage.fingerprint)
-    for number, stage in enumerate(to_run, 1):
-        if any(source in report.failed for source in stage.inputs.values()):
-            report.failed[stage.fingerprint] = "what it rests on failed"
-            continue
-        started = time.monotonic()
-        try:
-            run_stage(stage, plan, cache, context)
-        except RatewiseError as error:
-            report.failed[stage.fingerprint] = str(error)
-        except Exception as error:
-            (cache.folder(stage) / "error.txt").write_text(traceback.format_exc())
-            report.failed[stage.fingerprint] = f"{type(error).__name__}: {error}"
+    run = _PlanRun(plan, cache, desk, observers)
+    try:
+        while not run.ended:
+            run.start_what_can_be()
+            if desk.busy:
+                run.ends(desk.wait())
+            elif not run.ended:
+                time.sleep(_POLL_SECONDS)  # the rest is held by another run
+    finally:
+        run.give_back()
+    return run.report
+
+
+class _PlanRun:
+    """The state of a run: what can be started (in the plan's order), held and claimed."""
+
+    def __init__(self, plan: Plan, cache: Cache, desk: Desk, observers: Sequence[Observer]) -> None:
+        self._plan, self._cache, self._desk, self._observers = plan, cache, desk, observers
+        self.report = ScheduleReport()
+        self._names = list(plan.stages)
+        self._claims: dict[str, Claim] = {}
+        complete = {name for name, stage in plan.stages.items() if cache.is_complete(stage)}
+        self.report.cached = [name for name in plan.stages if name in complete]
+        self._place: dict[str, int] = {}  # of what is neither started nor ended
+        self._missing: dict[str, int] = {}
+        self._dependents: dict[str, list[str]] = {}
+        self._ready: list[int] = []  # a heap of places
+        for place, (name, stage) in enumerate(plan.stages.items()):
+            if name in complete:
+                continue
+            self._place[name] = place
+            missing = set(stage.inputs.values()) - complete
+            self._missing[name] = len(missing)
+            for source in missing:
+                self._dependents.setdefault(source, []).append(name)
+            if not missing:
+                heapq.heappush(self._ready, place)
+        for one in observers:
+            one.begins([plan.stages[name] for name in self._place], self._cached())
+
+    def _cached(self) -> list[Stage]:
+        return [self._plan.stages[name] for name in self.report.cached]
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing is left to start or to wait for."""
+        return not self._place and not self._desk.busy
+
+    def start_what_can_be(self) -> None:
+        """Start what is ready while the desk has room; what another run holds stays ready."""
+        held = []
+        while self._ready and self._desk.room:
+            place = heapq.heappop(self._ready)
+            stage = self._plan.stages[self._names[place]]
+            if not self._begin(stage):
+                held.append(place)
+        for place in held:
+            heapq.heappush(self._ready, place)
+
+    def _begin(self, stage: Stage) -> bool:
+        """Start a stage, or see that another run has done it; False if one is at it."""
+        name = stage.fingerprint
+        claim = self._cache.claim(stage)
+        if claim is None:
+            return False
+        del self._place[name]
+        if self._cache.is_complete(stage):
+            claim.release()
+            self.report.elsewhere.append(name)
+            self._completed(name)
+            for one in self._observers:
+                one.elsewhere(stage)
+            return True
+        self._claims[name] = claim
+        for one in self._observers:
+            one.started(stage)
+        self._desk.start(stage)
+        return True
+
+    def ends(self, finished: Finished) -> None:
+        """Note what became of a stage; what rests on one that failed fails too."""
+        name = finished.stage.fingerprint
+        if name in self._claims:
+            self._claims.pop(name).release()
+        if finished.failure is None:
+            self.report.ran.append(name)
+            self._completed(name)
         else:
-            report.ran.append(stage.fingerprint)
-            finished(stage)
-        failure = report.failed.get(stage.fingerprint)
-        outcome = f"FAILED: {failure}" if failure else f"{time.monotonic() - started:.1f} s"
-        announce(f"[{number}/{len(to_run)}] {stage.title}: {outcome}")
-    return report
+            self.report.failed[name] = finished.failure
+        for one in self._observers:
+            one.finished(finished)
+        if finished.failure is not None:
+            for dependent in self._dependents.get(name, ()):
+                if self._place.pop(dependent, None) is not None:
+                    stage = self._plan.stages[dependent]
+                    self.ends(Finished(stage, 0.0, "what it rests on failed"))
+
+    def _completed(self, name: str) -> None:
+        for dependent in self._dependents.get(name, ()):
+            self._missing[dependent] -= 1
+            if not self._missing[dependent] and dependent in self._place:
+                heapq.heappush(self._ready, self._place[dependent])
+
+    def give_back(self) -> None:
+        """Release what is claimed still: the run was interrupted."""
+        for claim in self._claims.values():
+            claim.release()
+
+
+def attempt(stage: Stage, plan: Plan, cache: Cache, context: StageContext) -> Finished:
+    """Run a stage; what it raises becomes its failure, a traceback the file ``error.txt``."""
+    started = time.monotonic()
+    failure = None
+    try:
+        run_stage(stage, plan, cache, context)
+    except RatewiseError as error:
+        failure = str(error)
+    except Exception as error:
+        (cache.folder(stage) / "error.txt").write_text(traceback.format_exc())
+        failure = f"{type(error).__name__}: {error}"
+    return Finished(stage, time.monotonic() - started, failure)
 
 
 def run_stage(stage: Stage, plan: Plan, cache: Cache, context: StageContext) -> None:
@@ -96,3 +274,53 @@ def run_stage(stage: Stage, plan: Plan, cache: Cache, context: StageContext) -> 
     started = time.monotonic()
     files = runner(stage, inputs, folder, context)
     cache.complete(stage, files, time.monotonic() - started)
+
+
+class Announcer:
+    """Says one line for each stage that came to its end."""
+
+    def __init__(self, announce: Callable[[str], None]) -> None:
+        self._announce = announce
+        self._done = self._total = 0
+
+    def begins(self, to_run: list[Stage], cached: list[Stage]) -> None:
+        """Counts them."""
+        self._total = len(to_run)
+
+    def started(self, stage: Stage) -> None:
+        """Nothing."""
+
+    def finished(self, finished: Finished) -> None:
+        """How long it took, or why it failed."""
+        failure = finished.failure
+        self._say(finished.stage, f"FAILED: {failure}" if failure else f"{finished.seconds:.1f} s")
+
+    def elsewhere(self, stage: Stage) -> None:
+        """That another run has done it."""
+        self._say(stage, "done by another run")
+
+    def _say(self, stage: Stage, outcome: str) -> None:
+        self._done += 1
+        self._announce(f"[{self._done}/{self._total}] {stage.title}: {outcome}")
+
+
+class Collector:
+    """Calls a function with each stage that has a result now."""
+
+    def __init__(self, collect: Callable[[Stage], None]) -> None:
+        self._collect = collect
+
+    def begins(self, to_run: list[Stage], cached: list[Stage]) -> None:
+        """Nothing."""
+
+    def started(self, stage: Stage) -> None:
+        """Nothing."""
+
+    def finished(self, finished: Finished) -> None:
+        """Collects it."""
+        if finished.failure is None:
+            self._collect(finished.stage)
+
+    def elsewhere(self, stage: Stage) -> None:
+        """Collects it."""
+        self._collect(stage)

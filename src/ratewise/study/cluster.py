@@ -1,0 +1,112 @@
+"""Stages of a study side by side on a Ray cluster.
+
+A stage that maps over images asks for no core of its own: its images are done by actors on the
+whole cluster. A stage that trains or runs a model is a task with the cores and the GPU that it
+needs. The cache must be a folder that every machine of the cluster sees, or an address.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from ratewise.execution import Resources
+from ratewise.execution.cluster import connect
+from ratewise.execution.mapping import available_cores
+from ratewise.study.cache import Cache
+from ratewise.study.plan import Plan, Stage
+from ratewise.study.scheduler import Finished, StageContext, attempt
+
+_MAPS = frozenset({"prepare", "compress", "restore", "distortion", "perception"})
+"""Kinds of stages whose work is a map over images; a restorer on a GPU makes ``restore`` none."""
+
+_RETRIES = 2
+"""How often a stage is begun again whose machine vanished or whose process was killed."""
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What a stage must be given to run; ``maps``: its work is done by actors."""
+
+    cores: int
+    gpus: int
+    maps: bool
+
+
+def needs(stage: Stage, cores: int, gpus: int) -> Needs:
+    """What ``stage`` needs on a cluster whose machines have up to ``cores`` and ``gpus``."""
+    if stage.kind in _MAPS and not (stage.kind == "restore" and gpus):
+        return Needs(cores=0, gpus=0, maps=True)
+    return Needs(cores=cores, gpus=min(gpus, 1), maps=False)
+
+
+class ClusterDesk:
+    """Starts every stage that can run; the cluster runs as many as it has room for.
+
+    A model computes on as many threads as it would here (``OMP_NUM_THREADS``, or the cores of this
+    machine), as far as a machine of the cluster has them: results of a CPU depend on that.
+    """
+
+    room = True
+
+    def __init__(
+        self, plan: Plan, cache: Cache, context: StageContext, resources: Resources
+    ) -> None:
+        self._ray = connect(resources)
+        nodes = [node["Resources"] for node in self._ray.nodes() if node["Alive"]]
+        most = max((int(node.get("CPU", 0)) for node in nodes), default=1)
+        asked = int(os.environ.get("OMP_NUM_THREADS") or available_cores())
+        self._cores = max(1, min(asked, most))
+        self._gpus = max((int(node.get("GPU", 0)) for node in nodes), default=0)
+        quiet = replace(context, resources=resources, quiet=True)
+        self._shared = self._ray.put((plan, cache, quiet))
+        self._running: dict[Any, Stage] = {}
+
+    @property
+    def busy(self) -> bool:
+        """While a stage runs."""
+        return bool(self._running)
+
+    def start(self, stage: Stage) -> None:
+        """Hand the stage to the cluster."""
+        need = needs(stage, self._cores, self._gpus)
+        task = self._ray.remote(_run).options(
+            num_cpus=need.cores,
+            num_gpus=need.gpus,
+            max_retries=_RETRIES,
+            runtime_env={"env_vars": {"OMP_NUM_THREADS": str(max(1, need.cores))}},
+        )
+        reference = task.remote(stage, self._shared, need.maps, sys.path, str(Path.cwd()))
+        self._running[reference] = stage
+
+    def wait(self) -> Finished:
+        """The next stage that comes to its end."""
+        (done, *_), _ = self._ray.wait(list(self._running), num_returns=1)
+        stage = self._running.pop(done)
+        try:
+            finished: Finished = self._ray.get(done)
+        except self._ray.exceptions.RayError as error:
+            text = (str(error).splitlines() or [type(error).__name__])[0]
+            return Finished(stage, 0.0, f"its worker died {_RETRIES + 1} times ({text})")
+        return finished
+
+
+def _run(
+    stage: Stage,
+    shared: tuple[Plan, Cache, StageContext],
+    maps: bool,
+    path: list[str],
+    folder: str,
+) -> Finished:
+    """Run a stage, on a machine of the cluster."""
+    sys.path += [entry for entry in path if entry not in sys.path]
+    with suppress(OSError):  # of another machine, perhaps
+        os.chdir(folder)
+    plan, cache, context = shared
+    if not maps:
+        context = replace(context, resources=Resources())
+    return attempt(stage, plan, cache, context)
