@@ -5,10 +5,44 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, cast
+
+from ratewise.errors import InputError
+
+_ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")
+
+
+def location(text: str | Path) -> Path:
+    """The place that a user named: a path, or an address such as ``s3://bucket/folder``.
+
+    An address (anything fsspec knows) becomes a ``UPath`` of universal_pathlib, which is used like
+    a path: files appear there whole or not at all, and folders are what their files' names say.
+    Raises :class:`InputError` where the extra for addresses is not installed, and for a protocol
+    that is not known.
+    """
+    found = _ADDRESS.match(text) if isinstance(text, str) else None
+    if found is None:
+        return Path(text)
+    try:
+        from upath import UPath
+    except ImportError:
+        raise InputError(
+            f"{text}: addresses need an extra: pip install 'ratewise[remote]'"
+        ) from None
+    try:
+        return cast(Path, UPath(text))
+    except (ValueError, ImportError) as error:
+        raise InputError(f"{text}: cannot be opened ({error})") from None
+
+
+def is_local(path: Path) -> bool:
+    """Whether ``path`` is on a disk of this machine, not at an address."""
+    return isinstance(path, Path)
 
 
 def write_atomically(path: Path, data: bytes | str) -> None:
@@ -17,13 +51,28 @@ def write_atomically(path: Path, data: bytes | str) -> None:
     The parent folder is made. A process killed in between leaves at most a file whose name
     starts with ``.tmp-``, which nothing reads.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     # A file name that is no Unicode (lone surrogates) is written with escapes.
     payload = data.encode(errors="backslashreplace") if isinstance(data, str) else data
+    with open_atomically(path) as file:
+        file.write(payload)
+
+
+@contextmanager
+def open_atomically(path: Path) -> Iterator[IO[bytes]]:
+    """A file to write, which is at ``path`` once the block ends well; see write_atomically."""
+    if not is_local(path):
+        with tempfile.TemporaryFile() as file:
+            yield file
+            file.seek(0)
+            with path.open("wb") as there:  # an object is there when it is closed
+                while block := file.read(1 << 24):
+                    there.write(block)
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, name = tempfile.mkstemp(prefix=".tmp-", dir=path.parent)
     try:
         with os.fdopen(descriptor, "wb") as handle:
-            handle.write(payload)
+            yield handle
         Path(name).chmod(0o644)
         Path(name).replace(path)
     except BaseException:

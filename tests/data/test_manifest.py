@@ -44,7 +44,16 @@ def test_records_come_back_in_order_across_row_groups(tmp_path: Path) -> None:
     assert table["label"].isna().tolist() == [True] + [False] * 2500
     absent = ["mask", "mask_sha256", "label"]
     row = table.iloc[0].drop(absent).to_dict()
-    assert row == {k: v for k, v in asdict(RECORD).items() if k not in absent}
+    assert row == {k: v for k, v in asdict(RECORD).items() if v is not None}  # none of shards
+
+
+def test_places_in_shards_come_back(tmp_path: Path) -> None:
+    there = replace(RECORD, shard="shards/0.tar", offset=2**40, mask_offset=512, mask_bytes=9)
+    records = [RECORD, there, replace(there, offset=0, mask_offset=None, mask_bytes=None)]
+    write_manifest(tmp_path / "m.parquet", records, shards=True)
+    assert list(iterate_manifest(tmp_path / "m.parquet")) == records
+    table = pd.read_parquet(tmp_path / "m.parquet")
+    assert table["offset"].isna().tolist() == [True, False, False]
 
 
 def test_an_empty_manifest_is_a_manifest(tmp_path: Path) -> None:

@@ -21,17 +21,23 @@ from ratewise.cli.support import (
     count,
     fail,
     friendly_errors,
+    place,
     print_json,
 )
 from ratewise.errors import InputError
+from ratewise.files import is_local
 
 if TYPE_CHECKING:
+    from ratewise.data.compress import StoreSummary
     from ratewise.data.prepare import PrepareSettings
     from ratewise.data.sources import Source
+    from ratewise.execution import Resources
 
 app = typer.Typer(no_args_is_help=True)
 
-_StorePath = Annotated[Path, typer.Argument(metavar="STORE", help="Folder of a store.")]
+_StorePath = Annotated[
+    Path, typer.Argument(metavar="STORE", parser=place, help="Folder or address of a store.")
+]
 _GENERATED = "-"
 
 
@@ -40,10 +46,15 @@ def compress(
     src: Annotated[
         Path,
         typer.Argument(
-            help="Folder of images, a store, or the root of a data set (- for a generated one)."
+            metavar="SRC",
+            parser=place,
+            help="Folder of images, a store, or the root of a data set (- for a generated one).",
         ),
     ],
-    dst: Annotated[Path, typer.Argument(help="Folder of the new store.")],
+    dst: Annotated[
+        Path,
+        typer.Argument(metavar="DST", parser=place, help="Folder or address of the new store."),
+    ],
     codec: Annotated[
         str, typer.Option("--codec", "-c", help="Codec spec, such as jpeg:quality=10.")
     ],
@@ -73,6 +84,10 @@ def compress(
     tile: Annotated[str | None, typer.Option(help="Then cut into tiles, WIDTHxHEIGHT.")] = None,
     grid: Annotated[
         str | None, typer.Option(help="So many tiles, spread evenly, COLUMNSxROWS.")
+    ] = None,
+    shard_images: Annotated[
+        int | None,
+        typer.Option(min=1, help="So many images in each of a number of tar files (WebDataset)."),
     ] = None,
     workers: WorkersOption = 0,
     engine: EngineOption = "local",
@@ -112,6 +127,9 @@ def compress(
 
       ratewise store compress photos/ photos-98/ --codec bpg --agreement 0.98
         --model model.safetensors
+
+      ratewise store compress photos/ s3://bucket/photos-j10 --codec
+        jpeg:quality=10 --shard-images 1000 --engine ray --address auto
     """
     with friendly_errors():
         from ratewise.data.compress import compress_store
@@ -122,7 +140,9 @@ def compress(
         settings = prepare_settings(resize, short_side, crop, tile, grid)
         source = _source(src, data, split, option or [], settings)
         control = None
-        if rates is None:
+        if shard_images is not None:
+            summary = _compressed_shards(source, dst, codec, shard_images, rates, resources, quiet)
+        elif rates is None:
             summary = compress_store(source, dst, codec, resources=resources, quiet=quiet)
         else:
             fitted = compress_by_rate(rates, source, dst, codec, resources, quiet)
@@ -141,6 +161,24 @@ def compress(
         if summary.failed:
             failed = count(summary.failed, "image")
             fail(f"{failed} could not be compressed; see {dst / 'failures.csv'}", code=1)
+
+
+def _compressed_shards(
+    source: Source,
+    dst: Path,
+    codec: str,
+    images: int,
+    rates: RateOptions | None,
+    resources: Resources,
+    quiet: bool,
+) -> StoreSummary:
+    from ratewise.data.sharding import compress_shards
+
+    if rates is not None:
+        raise InputError("--shard-images cannot be combined with --budget or --agreement")
+    return compress_shards(
+        source, dst, codec, shard_images=images, resources=resources, quiet=quiet
+    )
 
 
 @app.command()
@@ -304,6 +342,8 @@ def _source(
             raise InputError("--split and --set need --data")
         if is_store(src):
             return StoreSource(open_store(src), prepare)
+        if not is_local(src):
+            raise InputError(f"{src}: no store here; a folder of images must be a local one")
         return FolderSource(src, prepare)
     from ratewise.cli.data import open_named
 

@@ -15,7 +15,7 @@ from typing import Annotated, Any
 import typer
 
 from ratewise.errors import InputError, RatewiseError, RatewiseWarning
-from ratewise.files import write_atomically
+from ratewise.files import location, write_atomically
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Print only results.")]
@@ -57,6 +57,14 @@ def friendly_errors() -> Iterator[None]:
         fail(f"{error.filename}: {reason}", code=2)  # a path that cannot be
     except KeyboardInterrupt:
         fail("stopped; run the same command again to go on", code=130)
+
+
+def place(text: str) -> Path:
+    """The path or address that a user wrote, for Typer: a wrong one is wrong usage."""
+    try:
+        return location(text)
+    except InputError as error:
+        raise typer.BadParameter(str(error)) from None
 
 
 def _show(message: Warning | str, *where: Any, **more: Any) -> None:

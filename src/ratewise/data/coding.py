@@ -5,12 +5,13 @@ Images of a codec that codes several faster than one are coded together; each st
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
-from itertools import islice, zip_longest
+from itertools import islice, repeat, zip_longest
 from pathlib import Path
+from typing import TypeAlias, TypeVar
 
 from ratewise.codecs.round_trip import round_trip, round_trips
 from ratewise.data.manifest import Record
@@ -61,30 +62,35 @@ def write_file(path: Path, data: bytes) -> None:
         raise CannotWriteError(f"{path}: cannot be written ({error.strerror})") from None
 
 
-def keep_image(
-    job: Job, task: Task, loaded: Loaded, index: int, trip: tuple[bytes, Image] | None = None
-) -> tuple[Record, Image]:
-    """Encode, decode, score, hash and write one of the images that were loaded for ``task``.
+@dataclass(frozen=True)
+class Coded:
+    """An image that was coded: its record, its bitstream, its mask's PNG and the decoded image."""
 
-    ``trip`` are its file and the decoded image where these are there already. Gives its record
-    and the decoded image. Raises :class:`CodecError` if the codec cannot code
-    it, :class:`CannotWriteError` if the folder cannot take it.
+    record: Record
+    data: bytes
+    mask: bytes | None
+    decoded: Image
+
+
+def code_image(
+    job: Job, task: Task, loaded: Loaded, index: int, trip: tuple[bytes, Image] | None = None
+) -> Coded:
+    """Encode, decode, score and hash one of the images that were loaded for ``task``.
+
+    ``trip`` are its file and the decoded image where these are there already. Raises
+    :class:`CodecError` if the codec cannot code it.
     """
     global _last_pixels
     codec, entry = cached_codec(job.spec), task.entry
     suffix, image, mask = loaded.images[index]
     data, decoded = trip or round_trip(codec, image)
-    path = task.name + suffix + codec.suffix
-    write_file(job.destination / path, data)
-    mask_path = mask_sha256 = None
+    mask_path = png = None
     if mask is not None and task.mask_name is not None:
         mask_path, png = task.mask_name + suffix + ".png", encode_png(mask)
-        write_file(job.destination / mask_path, png)
-        mask_sha256 = sha256_bytes(png)
     height, width = image.shape[:2]
     record = Record(
         key=_with_suffix(entry.key, suffix),
-        path=path,
+        path=task.name + suffix + codec.suffix,
         mask=mask_path,
         group=entry.group,
         width=width,
@@ -93,7 +99,7 @@ def keep_image(
         bpp=bits_per_pixel(len(data), height, width),
         psnr=psnr(image, decoded),
         sha256=sha256_bytes(data),
-        mask_sha256=mask_sha256,
+        mask_sha256=None if png is None else sha256_bytes(png),
         codec=job.spec,
         versions=job.versions,
         source=entry.key,
@@ -102,7 +108,21 @@ def keep_image(
         label=entry.label,
     )
     _last_pixels = (loaded, decoded)
-    return record, decoded
+    return Coded(record, data, png, decoded)
+
+
+def keep_image(
+    job: Job, task: Task, loaded: Loaded, index: int, trip: tuple[bytes, Image] | None = None
+) -> tuple[Record, Image]:
+    """:func:`code_image`, and the files written: the record and the decoded image.
+
+    Raises :class:`CannotWriteError` if the folder cannot take them.
+    """
+    coded = code_image(job, task, loaded, index, trip)
+    write_file(job.destination / coded.record.path, coded.data)
+    if coded.record.mask is not None and coded.mask is not None:
+        write_file(job.destination / coded.record.mask, coded.mask)
+    return coded.record, coded.decoded
 
 
 def _compress_one(job: Job, task: Task) -> list[Record]:
@@ -110,9 +130,11 @@ def _compress_one(job: Job, task: Task) -> list[Record]:
     return _keep_all(job, task, job.source.load(task.entry))
 
 
-def _keep_all(
-    job: Job, task: Task, loaded: Loaded, trips: Sequence[tuple[bytes, Image] | None] = ()
-) -> list[Record]:
+Trips: TypeAlias = Sequence["tuple[bytes, Image] | None"]
+"""The file of each image and the decoded image, where it was coded already."""
+
+
+def _keep_all(job: Job, task: Task, loaded: Loaded, trips: Trips = ()) -> list[Record]:
     pairs = zip_longest(range(len(loaded.images)), trips)
     return [keep_image(job, task, loaded, index, trip)[0] for index, trip in pairs]
 
@@ -120,22 +142,34 @@ def _keep_all(
 Result = tuple[list[Record] | None, Failure | None]
 """The records of a task, or why it has none."""
 
+T = TypeVar("T")
 
-def _compress_batch(job: Job, tasks: Sequence[Task]) -> list[Result]:
-    """The results of tasks whose images are coded together."""
+
+def coded_together(
+    job: Job, tasks: Sequence[Task], use: Callable[[Task, Loaded, Trips], T]
+) -> list[tuple[T | None, Failure | None]]:
+    """What ``use`` makes of tasks whose images are coded together, or why it does not."""
     loaded = [call(job.source.load, None, task.entry) for task in tasks]
     images = [image for one, _ in loaded if one for _, image, _ in one.images]
-    trips, failure = call(partial(round_trips, cached_codec(job.spec)), None, images)
-    if failure:  # of one image: each by itself then, so that it alone fails
-        return [call(_compress_one, job, task) for task in tasks]
-    coded, results = iter(trips or []), list[Result]()
+    trips: Iterator[tuple[bytes, Image] | None]
+    if cached_codec(job.spec).batch_size == 1:
+        trips = repeat(None)
+    else:
+        found, failure = call(partial(round_trips, cached_codec(job.spec)), None, images)
+        # Of one image: each by itself then, so that it alone fails.
+        trips = repeat(None) if failure else iter(found or [])
+    results = list[tuple[T | None, Failure | None]]()
     for task, (one, why) in zip(tasks, loaded, strict=True):
         if one is None:
             results.append((None, why))
             continue
-        own = list(islice(coded, len(one.images)))
-        results.append(call(partial(_keep_all, job, task, one), None, own))
+        results.append(call(partial(use, task, one), None, list(islice(trips, len(one.images)))))
     return results
+
+
+def _compress_batch(job: Job, tasks: Sequence[Task]) -> list[Result]:
+    """The results of tasks whose images are coded together."""
+    return coded_together(job, tasks, partial(_keep_all, job))
 
 
 def stored(

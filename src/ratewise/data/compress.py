@@ -32,7 +32,7 @@ from ratewise.data.store import (
 )
 from ratewise.errors import InputError, RatewiseError
 from ratewise.execution import Failure, Resources, progress
-from ratewise.files import write_atomically
+from ratewise.files import is_local, write_atomically
 
 __all__ = ["StoreSummary", "compress_store"]
 
@@ -82,6 +82,8 @@ def compress_store(
     """
     codec = codecs.codec(codec_spec)
     check_apart(source.root, destination)
+    if not is_local(destination):
+        raise InputError(f"{destination}: a store at an address must be one of shards")
     state = begin_state(source, codec)
     earlier = check_destination(destination, state)
     entries = source.entries()
@@ -175,7 +177,7 @@ def finish_store(
             yield record
 
     write_manifest(destination / MANIFEST, counted())
-    _write_failures(destination / FAILURES, failures)
+    write_failures(destination, failures)
     control = state.rate_control
     state = replace(
         state,
@@ -191,7 +193,9 @@ def finish_store(
     return state
 
 
-def _write_failures(path: Path, failures: list[tuple[str, Failure]]) -> None:
+def write_failures(destination: Path, failures: Sequence[tuple[str, Failure]]) -> None:
+    """Write the ``failures.csv`` of a store, or remove it where nothing failed."""
+    path = destination / FAILURES
     if not failures:
         path.unlink(missing_ok=True)
         return

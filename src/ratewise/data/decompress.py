@@ -11,6 +11,7 @@ from typing import Any
 
 from ratewise.data.manifest import MANIFEST, Record, iterate_manifest
 from ratewise.data.naming import assign_names
+from ratewise.data.shards import read_mask_file
 from ratewise.data.store import Store
 from ratewise.errors import CodecError, InputError
 from ratewise.execution import Resources, map_items, progress
@@ -80,7 +81,7 @@ def _decompress_one(job: tuple[Store, Path], task: tuple[Record, str]) -> None:
     if image.shape[:2] != (record.height, record.width):
         raise CodecError(f"decodes to {image.shape[1]}x{image.shape[0]}")
     if record.mask is not None:
-        write_atomically(destination / record.mask, (store.path / record.mask).read_bytes())
+        write_atomically(destination / record.mask, read_mask_file(store.path, record))
     write_png(destination / name, image)  # last: where it is, the mask is too
 
 

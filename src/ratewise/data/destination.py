@@ -55,6 +55,11 @@ def check_destination(destination: Path, state: State) -> State | None:
             f"{destination}: holds a store of {there.codec}, not of {state.codec}; choose another "
             "folder"
         )
+    if there.shard_images != state.shard_images:
+        raise InputError(
+            f"{destination}: holds a store of {_layout(there)}, not of {_layout(state)}; choose "
+            "another folder"
+        )
     if there.rate_control and not there.rate_control.same_aim(state.rate_control):
         raise InputError(
             f"{destination}: holds a store made to {there.rate_control}, not to "
@@ -72,6 +77,11 @@ def check_destination(destination: Path, state: State) -> State | None:
             "another folder"
         )
     return there
+
+
+def _layout(state: State) -> str:
+    images = state.shard_images
+    return "files" if images is None else f"shards of {images} images"
 
 
 def _spell(versions: dict[str, str]) -> str:

@@ -11,19 +11,19 @@ from ratewise.codecs.pictures import read_picture
 from ratewise.data.classes import Classes
 from ratewise.data.dataset import Dataset, Item, check_items
 from ratewise.data.listing import find_images
-from ratewise.data.manifest import MANIFEST, iterate_manifest
+from ratewise.data.manifest import MANIFEST, Record, iterate_manifest
 from ratewise.data.prepare import PrepareSettings, prepare, prepare_fingerprint
-from ratewise.data.store import Store, decode_file
+from ratewise.data.store import Store
 from ratewise.errors import ImageError
 from ratewise.execution import Resources
-from ratewise.images import Image, Mask, read_mask
+from ratewise.images import Image, Mask
 
 _AS_IT_IS = PrepareSettings()
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """An image of a source: ``key`` names it, ``file`` is where it lies if not under its key.
+    """An image of a source: ``key`` names it, ``record`` is its own if the source is a store.
 
     ``size`` is the size of its file in bytes, None if it is generated. ``label`` is the name of
     the class of the whole image, None without.
@@ -33,7 +33,7 @@ class Entry:
     mask: str | None
     group: str
     size: int | None
-    file: str | None = None
+    record: Record | None = None
     label: str | None = None
 
 
@@ -202,7 +202,7 @@ class StoreSource:
     def entries(self) -> list[Entry]:
         """The records of the store, under the keys of their originals."""
         return [
-            Entry(r.key, r.mask, r.group, r.bytes, r.path, r.label)
+            Entry(r.key, r.mask, r.group, r.bytes, r, r.label)
             for r in iterate_manifest(self.store.path / MANIFEST)
         ]
 
@@ -211,8 +211,9 @@ class StoreSource:
 
     def load(self, entry: Entry) -> Loaded:
         """Decode and prepare an image."""
-        image = decode_file(self.store.path / (entry.file or entry.key), self.store.codec)
-        mask = read_mask(self.store.path / entry.mask) if entry.mask else None
+        assert entry.record is not None
+        image = self.store.decode(entry.record)
+        mask = self.store.mask_of(entry.record) if entry.mask else None
         kind = self.store.codec.split(":")[0]
         return Loaded(_prepared(entry, image, mask, self.prepare), kind)
 

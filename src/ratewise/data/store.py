@@ -29,9 +29,10 @@ from ratewise.codecs.base import Codec
 from ratewise.data.classes import Classes
 from ratewise.data.manifest import MANIFEST, Record, iterate_manifest
 from ratewise.data.rate_control import RateControl, points_in_order
-from ratewise.errors import CodecError, InputError
+from ratewise.data.shards import read_bitstream, read_mask_file
+from ratewise.errors import CodecError, InputError, RatewiseError
 from ratewise.execution import Resources, map_items, progress
-from ratewise.files import read_json, sha256_bytes, write_json
+from ratewise.files import location, read_json, sha256_bytes, write_json
 from ratewise.images import Image, Mask, read_mask
 
 __all__ = ["Record", "Store", "is_store", "open_store", "verify_store"]
@@ -59,6 +60,8 @@ class State:
     format: int = FORMAT
     rate_control: RateControl | None = None
     labels: list[str] | None = None
+    shard_images: int | None = None
+    """Source images per shard; None where each image is a file."""
 
 
 def is_store(path: Path) -> bool:
@@ -96,15 +99,17 @@ def write_state(path: Path, state: State) -> None:
     """Write the ``store.json`` of the store in ``path``."""
     control = state.rate_control
     value = {**asdict(state), "rate_control": control.to_dict() if control else None}
+    if state.shard_images is None:
+        del value["shard_images"]
     write_json(path / STATE, value)
 
 
 def open_store(path: str | Path) -> Store:
-    """The store in the folder ``path``.
+    """The store in the folder ``path``, or at an address (``s3://bucket/store``).
 
     Raises :class:`InputError` if there is none, or if it is only half finished.
     """
-    folder = Path(path)
+    folder = location(path)
     if not is_store(folder):
         problem = f"no store here (there is no {STATE})" if folder.is_dir() else "no such folder"
         raise InputError(f"{folder}: {problem}")
@@ -168,11 +173,7 @@ class Store:
 
     def data(self, index: int) -> bytes:
         """The bitstream of an image. InputError if the file is gone."""
-        file = self.path / self.records[index].path
-        try:
-            return file.read_bytes()
-        except OSError as error:
-            raise InputError(f"{file}: cannot be read ({error.strerror})") from None
+        return read_bitstream(self.path, self.records[index])
 
     def image(self, index: int) -> Image:
         """The decoded image, ``uint8 (H, W, 3)``. CodecError names a file that is damaged."""
@@ -180,14 +181,19 @@ class Store:
 
     def decode(self, record: Record) -> Image:
         """The decoded image of one of the store's records."""
-        return decode_file(self.path / record.path, self.codec)
+        data = read_bitstream(self.path, record)
+        try:
+            return cached_codec(self.codec).decode(data)
+        except CodecError as error:
+            raise CodecError(f"{self.path / record.path}: {error}") from None
 
     def mask(self, index: int) -> Mask:
         """The class ids of an image, ``uint8 (H, W)``, 255 = ignored. InputError without mask."""
-        record = self.records[index]
-        if record.mask is None:
-            raise InputError(f"{self.path}: {record.path} has no mask")
-        return read_mask(self.path / record.mask)
+        return self.mask_of(self.records[index])
+
+    def mask_of(self, record: Record) -> Mask:
+        """The class ids of one of the store's records. InputError without mask."""
+        return read_mask(read_mask_file(self.path, record), name=f"{self.path / str(record.mask)}")
 
     def label(self, index: int) -> int:
         """The class id of a whole image, its label's place in ``labels``.
@@ -217,16 +223,6 @@ class Store:
 def cached_codec(spec: str) -> Codec:
     """The codec of a spec; made once per process."""
     return codecs.codec(spec)
-
-
-def decode_file(path: Path, spec: str) -> Image:
-    """Decode a bitstream file; CodecError names it."""
-    try:
-        return cached_codec(spec).decode(path.read_bytes())
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror})") from None
-    except CodecError as error:
-        raise CodecError(f"{path}: {error}") from None
 
 
 def store_info(store: Store) -> dict[str, Any]:
@@ -312,9 +308,11 @@ def verify_store(
 
 
 def _verify_record(store: Store, record: Record) -> list[str]:
-    problems = [_verify_file(store.path, record.path, record.sha256, record.bytes)]
+    data = _file(read_bitstream, store, record)
+    problems = [_verify_file(record.path, data, record.sha256, record.bytes)]
     if record.mask is not None:
-        problems.append(_verify_file(store.path, record.mask, record.mask_sha256, None))
+        mask = _file(read_mask_file, store, record)
+        problems.append(_verify_file(record.mask, mask, record.mask_sha256))
     if not store.made(record):
         problems.append(f"{record.path}: recorded as {record.codec}, not {store.codec}")
     if record.label is not None and record.label not in (store.labels or ()):
@@ -332,11 +330,20 @@ def _verify_decoding(store: Store, record: Record) -> list[str]:
     return [f"{record.path}: decodes to {width}x{height}, not to {record.width}x{record.height}"]
 
 
-def _verify_file(folder: Path, name: str, sha256: str | None, size: int | None) -> str | None:
+def _file(
+    read: Callable[[Path, Record], bytes], store: Store, record: Record
+) -> bytes | RatewiseError:
     try:
-        data = (folder / name).read_bytes()
-    except OSError as error:
-        return f"{name}: cannot be read ({error.strerror})"
+        return read(store.path, record)
+    except RatewiseError as error:
+        return error
+
+
+def _verify_file(
+    name: str, data: bytes | RatewiseError, sha256: str | None, size: int | None = None
+) -> str | None:
+    if isinstance(data, RatewiseError):
+        return f"{name}: {data}"
     if size is not None and len(data) != size:
         return f"{name}: has {len(data)} bytes, not {size}"
     if sha256_bytes(data) != sha256:

@@ -9,7 +9,7 @@ from ratewise.errors import CodecError, ImageError, InputError
 from ratewise.joint import bitstream
 from ratewise.joint.coder import JointCoder
 from ratewise.joint.packed import FORMAT, load
-from ratewise.tasks.decoding import Decoding, read_bounded
+from ratewise.tasks.decoding import Decoding, read_input
 from ratewise.tasks.inference import Prediction
 from ratewise.tasks.inputs import Input
 from ratewise.training.weights import read_header
@@ -54,7 +54,7 @@ def predict_bitstreams(
     batch: list[_Read] = []
     for item in inputs:
         try:
-            data = read_bounded(item.path)
+            data = read_input(item)
             file = bitstream.read(data)
         except (ImageError, CodecError) as error:
             yield from _of_batch(coder, batch)

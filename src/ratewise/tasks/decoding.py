@@ -12,8 +12,9 @@ from PIL import Image as PillowImage
 from ratewise import codecs
 from ratewise.codecs.registry import family
 from ratewise.data.prepare import PrepareSettings, prepare
+from ratewise.data.shards import read_part
 from ratewise.data.store import cached_codec
-from ratewise.errors import CodecError, ImageError, InputError
+from ratewise.errors import CodecError, ImageError, InputError, RatewiseError
 from ratewise.images import Image
 from ratewise.tasks.inputs import Input
 
@@ -60,7 +61,7 @@ def decode(how: Decoding, item: Input) -> Decoded:
     recognises the bytes, else that of the picture's format. Raises :class:`ImageError` that names
     the file for anything that cannot be read, decoded or prepared.
     """
-    data = read_bounded(item.path)
+    data = read_input(item)
     name, image = _picture(how, item, data)
     height, width = image.shape[:2]
     try:
@@ -68,6 +69,18 @@ def decode(how: Decoding, item: Input) -> Decoded:
     except ImageError as error:
         raise ImageError(f"{item.path}: {error}") from None
     return Decoded(name, len(data), width, height, prepared)
+
+
+def read_input(item: Input) -> bytes:
+    """The bytes of an input, bounded; ImageError names what cannot be read."""
+    if item.part is None:
+        return read_bounded(item.path)
+    if item.part[2] > MAX_BYTES:
+        raise ImageError(f"{item.path}: has more than the {MAX_BYTES} bytes that are read")
+    try:
+        return read_part(*item.part)
+    except RatewiseError as error:
+        raise ImageError(str(error)) from None
 
 
 def read_bounded(path: Path, most: int = MAX_BYTES) -> bytes:

@@ -31,12 +31,14 @@ class Input:
     """A file to predict on.
 
     ``name`` is a relative path of its own among all inputs, for what is written about it.
-    ``spec`` is the codec of a file of a store; None where the bytes are to tell it.
+    ``spec`` is the codec of a file of a store; None where the bytes are to tell it. ``part`` says
+    where they are if ``path`` is not a file but lies in a shard: file, offset and length.
     """
 
     path: Path
     name: str
     spec: str | None = None
+    part: tuple[Path, int, int] | None = None
 
 
 def find_inputs(sources: Sequence[Path]) -> Iterator[Input]:
@@ -101,7 +103,10 @@ def _label(source: Path, taken: set[str], sources: int) -> str:
 def _of_store(source: Path, label: str) -> Iterator[Input]:
     store = open_store(source)
     for record in iterate_manifest(store.path / MANIFEST):
-        yield Input(store.path / record.path, _joined(label, record.path), record.codec)
+        part = None
+        if record.shard is not None and record.offset is not None:
+            part = (store.path / record.shard, record.offset, record.bytes)
+        yield Input(store.path / record.path, _joined(label, record.path), record.codec, part)
 
 
 def _of_folder(source: Path, label: str) -> Iterator[Input]:

@@ -1,0 +1,258 @@
+"""Making a store of shards: each shard is made whole by one worker, or again.
+
+Beside ``shards/000123.tar`` lie its records, ``000123.parquet``, and, written last, what it was
+made of, ``000123.json``. So a run that was stopped goes on with the shards that have none, on a
+disk as at an address, and no process ever holds the records of more than one shard.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, closing
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from ratewise import codecs
+from ratewise.data.coding import CannotWriteError, Job, Task, Trips, code_image, coded_together
+from ratewise.data.compress import StoreSummary, store_summary, write_failures
+from ratewise.data.destination import begin_state, check_apart, check_destination
+from ratewise.data.manifest import MANIFEST, Record, iterate_manifest, write_manifest
+from ratewise.data.naming import assign_names
+from ratewise.data.shards import FOLDER, Sample, shard_name, write_shard
+from ratewise.data.sources import Entry, Loaded, Source
+from ratewise.data.store import State, cached_codec, versions_json, write_state
+from ratewise.errors import InputError, RatewiseError
+from ratewise.execution import Failure, Resources, map_items, progress
+from ratewise.execution.locks import lock
+from ratewise.files import fingerprint, is_local, read_json, write_json
+
+SHARD_IMAGES = 1000
+_TOGETHER = 32
+"""Images that are loaded at a time, for codecs that code several faster than one."""
+
+
+@dataclass(frozen=True)
+class _Shard:
+    """A shard to make: its number, and its tasks, the first of which has the number ``first``."""
+
+    number: int
+    first: int
+    tasks: tuple[Task, ...]
+
+    @property
+    def digest(self) -> str:
+        """What it is made of."""
+        return fingerprint([[t.entry.key, t.entry.size, t.entry.label] for t in self.tasks])
+
+
+def compress_shards(
+    source: Source,
+    destination: Path,
+    codec_spec: str,
+    *,
+    shard_images: int = SHARD_IMAGES,
+    resources: Resources = Resources(),
+    quiet: bool = True,
+) -> StoreSummary:
+    """Encode the images of ``source`` into a store of shards, ``shard_images`` of them in each.
+
+    ``destination`` is a folder or an address. A run that was stopped goes on where it was; shards
+    whose images changed, failed or are gone are made again. Raises :class:`InputError` before any
+    work as :func:`ratewise.data.compress.compress_store` does.
+    """
+    if shard_images < 1:
+        raise InputError(f"{shard_images} images per shard: must be 1 or more")
+    codec = codecs.codec(codec_spec)
+    check_apart(source.root, destination)
+    state = replace(begin_state(source, codec), shard_images=shard_images)
+    earlier = check_destination(destination, state)
+    entries = source.entries()
+    if not entries:
+        raise InputError(f"{source.root or 'the source'}: no images found")
+    shards = list(_shards(entries, codec.suffix, shard_images))
+    with ExitStack() as held:
+        if is_local(destination):
+            held.enter_context(_alone(destination))
+        todo = [shard for shard in shards if not _is_made(destination, shard)]
+        _check_kept(destination, {entry.key for entry in entries}, todo, shards)
+        if earlier and earlier.complete and not todo:
+            return store_summary(earlier, done=0, skipped=len(entries), failed=0)
+        source.check([t.entry for s in todo for t in s.tasks], resources, quiet=quiet)
+        try:
+            write_state(destination, state)
+        except OSError as error:
+            raise InputError(f"{destination}: cannot be written ({error.strerror})") from None
+        job = Job(source, destination, codec.spec, versions_json(dict(codec.versions)))
+        _make(job, todo, len(entries), resources, quiet)
+        state, failed = _finish(destination, state, shards)
+    tried = sum(len(shard.tasks) for shard in todo)
+    return store_summary(state, done=tried - failed, skipped=len(entries) - tried, failed=failed)
+
+
+def _shards(entries: Sequence[Entry], suffix: str, size: int) -> Iterator[_Shard]:
+    names = assign_names(entries, suffix)
+    for number, first in enumerate(range(0, len(entries), size)):
+        pairs = zip(entries[first : first + size], names[first : first + size], strict=True)
+        yield _Shard(number, first, tuple(Task(entry, *name) for entry, name in pairs))
+
+
+def _alone(destination: Path) -> Any:
+    folder = destination / FOLDER
+    folder.mkdir(parents=True, exist_ok=True)
+    file = (folder / ".lock").open("a+b")
+    try:
+        lock(file)
+    except OSError:
+        file.close()
+        raise InputError(f"{destination}: another process is writing this store") from None
+    return closing(file)
+
+
+def _beside(destination: Path, number: int, ending: str) -> Path:
+    return destination / f"{shard_name(number).removesuffix('.tar')}.{ending}"
+
+
+def _read_mark(destination: Path, number: int) -> dict[str, Any] | None:
+    """What a shard says it was made of; None if it is not finished."""
+    try:
+        value = read_json(_beside(destination, number, "json"))
+        return value if isinstance(value, dict) else None
+    except (OSError, ValueError):
+        return None
+
+
+def _is_made(destination: Path, shard: _Shard) -> bool:
+    """Whether a shard is there, of these images and without failures. A look, no reading."""
+    mark = _read_mark(destination, shard.number)
+    if mark is None or mark.get("digest") != shard.digest or mark.get("failures"):
+        return False
+    try:
+        there = (destination / shard_name(shard.number)).stat().st_size == mark.get("tar_bytes")
+    except OSError:
+        return False
+    return there and _beside(destination, shard.number, "parquet").is_file()
+
+
+def _check_kept(
+    destination: Path, keys: set[str], todo: Sequence[_Shard], shards: Sequence[_Shard]
+) -> None:
+    """Raise :class:`InputError` if the store has images that the source has no more."""
+    numbers = [shard.number for shard in todo]
+    beyond = len(shards)
+    while _beside(destination, beyond, "json").is_file():
+        numbers.append(beyond)
+        beyond += 1
+    gone = [
+        record.source
+        for number in numbers
+        if (_beside(destination, number, "parquet")).is_file()
+        for record in iterate_manifest(_beside(destination, number, "parquet"))
+        if record.source not in keys
+    ]
+    if gone:
+        raise InputError(
+            f"{destination}: holds images that the source has no more ({len(set(gone))}, such as "
+            f"{gone[0]}); make a new store"
+        )
+
+
+def _make(job: Job, todo: Sequence[_Shard], total: int, resources: Resources, quiet: bool) -> None:
+    """Have every shard made; RatewiseError names one that cannot be."""
+    skipped = total - sum(len(shard.tasks) for shard in todo)
+    with (
+        progress(f"compress {job.spec}", total, initial=skipped, quiet=quiet) as bar,
+        closing(map_items(_make_shard, todo, resources, context=job)) as outcomes,
+    ):
+        for outcome in outcomes:
+            if outcome.failure:
+                raise RatewiseError(
+                    f"{shard_name(outcome.item.number)}: {outcome.failure.message}; run the same "
+                    f"command again to go on"
+                )
+            bar.advance(len(outcome.item.tasks))
+
+
+def _make_shard(job: Job, shard: _Shard) -> None:
+    """Make a shard, unless a worker that died since has made it."""
+    if _is_made(job.destination, shard):
+        return
+    failures: list[tuple[str, Failure]] = []
+    name = shard_name(shard.number)
+    labels = {label: number for number, label in enumerate(job.source.labels or ())}
+    samples = _samples(job, shard, labels, failures)
+    try:
+        records = write_shard(job.destination / name, name, samples)
+        write_manifest(_beside(job.destination, shard.number, "parquet"), records, shards=True)
+        mark = {
+            "digest": shard.digest,
+            "tar_bytes": (job.destination / name).stat().st_size,
+            "images": len(records),
+            "failures": [[key, one.kind, one.message] for key, one in failures],
+        }
+        write_json(_beside(job.destination, shard.number, "json"), mark)
+    except OSError as error:
+        raise CannotWriteError(
+            f"{job.destination}: cannot be written ({error.strerror or error})"
+        ) from None
+
+
+def _samples(
+    job: Job, shard: _Shard, labels: dict[str, int], failures: list[tuple[str, Failure]]
+) -> Iterator[Sample]:
+    """The samples of a shard, made as they are written; what fails is added to ``failures``."""
+    numbers = {task.entry.key: shard.first + i for i, task in enumerate(shard.tasks)}
+    suffix = cached_codec(job.spec).suffix
+
+    def made(task: Task, loaded: Loaded, trips: Trips) -> list[Sample]:
+        found = []
+        for index, trip in enumerate(trips):
+            coded = code_image(job, task, loaded, index, trip)
+            name = f"{numbers[task.entry.key]:09d}{loaded.images[index][0]}"
+            label = None if coded.record.label is None else labels[coded.record.label]
+            found.append(Sample(name, suffix, coded.record, coded.data, coded.mask, label))
+        return found
+
+    together = min(_TOGETHER, cached_codec(job.spec).batch_size)
+    tasks = iter(shard.tasks)
+    while some := list(islice(tasks, together)):
+        for task, (samples, failure) in zip(some, coded_together(job, some, made), strict=True):
+            if failure:
+                failures.append((task.entry.key, failure))
+            yield from samples or ()
+
+
+def _finish(destination: Path, state: State, shards: Sequence[_Shard]) -> tuple[State, int]:
+    """Write the manifest of all shards, and the state last; the number of failures."""
+    images = total = pixels = source_bytes = 0
+    last = None
+
+    def counted() -> Iterator[Record]:
+        nonlocal images, total, pixels, source_bytes, last
+        for shard in shards:
+            for record in iterate_manifest(_beside(destination, shard.number, "parquet")):
+                images, total = images + 1, total + record.bytes
+                pixels += record.width * record.height
+                source_bytes += record.source_bytes if record.source != last else 0  # tiles
+                last = record.source
+                yield record
+
+    write_manifest(destination / MANIFEST, counted(), shards=True)
+    failures = [
+        (key, Failure(kind, message))
+        for shard in shards
+        for key, kind, message in (_read_mark(destination, shard.number) or {})["failures"]
+    ]
+    write_failures(destination, failures)
+    state = replace(
+        state,
+        complete=True,
+        images=images,
+        failed=len(failures),
+        bytes=total,
+        pixels=pixels,
+        source_bytes=source_bytes,
+    )
+    write_state(destination, state)
+    return state, len(failures)
