@@ -25,8 +25,9 @@ def location(text: str | Path) -> Path:
     Raises :class:`InputError` where the extra for addresses is not installed, and for a protocol
     that is not known.
     """
-    found = _ADDRESS.match(text) if isinstance(text, str) else None
-    if found is None:
+    if not isinstance(text, str):
+        return text
+    if not _ADDRESS.match(text):
         return Path(text)
     try:
         from upath import UPath

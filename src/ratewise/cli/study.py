@@ -16,6 +16,7 @@ from ratewise.cli.support import (
     WorkersOption,
     friendly_errors,
     parse_size,
+    place,
     print_json,
     print_table,
 )
@@ -36,7 +37,11 @@ OutOption = Annotated[
 CacheOption = Annotated[
     Path | None,
     typer.Option(
-        "--cache", help="What stages leave behind; runs can share it.", show_default="OUT/cache"
+        "--cache",
+        metavar="PLACE",
+        parser=place,
+        help="Folder or address of what stages leave behind; runs can share it.",
+        show_default="OUT/cache",
     ),
 ]
 SetOption = Annotated[

@@ -35,6 +35,9 @@ AddressOption = Annotated[
     ),
 ]
 
+_OF_ADDRESSES = ("botocore", "aiobotocore", "aiohttp", "gcsfs", "google")
+"""Packages whose exceptions say that a store or a cache at an address cannot be reached."""
+
 
 @contextmanager
 def friendly_errors() -> Iterator[None]:
@@ -55,6 +58,10 @@ def friendly_errors() -> Iterator[None]:
         if error.filename is None:  # writing: the disk is full, or gone
             fail(reason, code=1)
         fail(f"{error.filename}: {reason}", code=2)  # a path that cannot be
+    except Exception as error:
+        if type(error).__module__.partition(".")[0] not in _OF_ADDRESSES:
+            raise
+        fail(f"the address cannot be reached ({error})", code=1)
     except KeyboardInterrupt:
         fail("stopped; run the same command again to go on", code=130)
 

@@ -6,6 +6,7 @@ the stage's files, so a killed run resumes where it stopped and nothing half-wri
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -14,10 +15,10 @@ from typing import Any, Protocol
 
 from ratewise.errors import InputError, StageError
 from ratewise.execution.locks import lock
-from ratewise.files import read_json, sha256_file, write_json
+from ratewise.files import read_json, sha256_file, write_atomically
 from ratewise.study.plan import Stage
 
-_MANIFEST = "stage.json"
+MANIFEST = "stage.json"
 _CLAIM = ".claim"
 
 
@@ -51,7 +52,7 @@ class Cache:
 
     def is_complete(self, stage: Stage) -> bool:
         """Whether the stage was finished."""
-        return (self.folder(stage) / _MANIFEST).is_file()
+        return (self.folder(stage) / MANIFEST).is_file()
 
     def claim(self, stage: Stage) -> Claim | None:
         """The right to run a stage; None while another run has it. See whether it is complete then.
@@ -76,14 +77,28 @@ class Cache:
 
     def complete(self, stage: Stage, files: Sequence[Path], seconds: float) -> None:
         """Record that ``stage`` is finished and that ``files`` in its folder are its result."""
+        write_atomically(self.folder(stage) / MANIFEST, self.describe(stage, files, seconds))
+
+    def describe(self, stage: Stage, files: Sequence[Path], seconds: float) -> str:
+        """The manifest of a stage that is finished: its hashes, its seconds, its bytes, as JSON."""
         folder = self.folder(stage)
         hashes = {path.relative_to(folder).as_posix(): sha256_file(path) for path in sorted(files)}
-        manifest = {"stage": asdict(stage), "files": hashes, "seconds": round(seconds, 3)}
-        write_json(folder / _MANIFEST, manifest)
+        size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+        manifest = {
+            "stage": asdict(stage),
+            "files": hashes,
+            "seconds": round(seconds, 3),
+            "bytes": size,
+        }
+        return json.dumps(manifest, indent=2, ensure_ascii=False) + "\n"
 
     def manifest(self, stage: Stage) -> dict[str, Any]:
-        """What :meth:`complete` recorded: ``stage``, ``files`` (path to SHA-256), ``seconds``."""
-        path = self.folder(stage) / _MANIFEST
+        """What :meth:`complete` recorded.
+
+        That is ``stage``, ``files`` (path to SHA-256), ``seconds``, and ``bytes``, those of all
+        files of the folder (absent in what was made before they were counted).
+        """
+        path = self.folder(stage) / MANIFEST
         try:
             value = read_json(path)
         except (OSError, ValueError) as error:

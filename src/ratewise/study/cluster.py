@@ -1,8 +1,9 @@
 """Stages of a study side by side on a Ray cluster.
 
 A stage that maps over images asks for no core of its own: its images are done by actors on the
-whole cluster. A stage that trains or runs a model is a task with the cores and the GPU that it
-needs. The cache must be a folder that every machine of the cluster sees, or an address.
+whole cluster, where the cache is a folder that every machine sees. With a cache at an address each
+stage is done by one machine. A stage that trains or runs a model is a task with the cores and the
+GPU that it needs.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from ratewise.execution import Resources
 from ratewise.execution.cluster import connect
 from ratewise.execution.mapping import available_cores
 from ratewise.study.cache import Cache
+from ratewise.study.mirror import MirroredCache
 from ratewise.study.plan import Plan, Stage
 from ratewise.study.scheduler import Finished, StageContext, attempt
 
@@ -61,6 +63,7 @@ class ClusterDesk:
         most = max((int(node.get("CPU", 0)) for node in nodes), default=1)
         asked = int(os.environ.get("OMP_NUM_THREADS") or available_cores())
         self._cores = max(1, min(asked, most))
+        self._shared_disk = not isinstance(cache, MirroredCache)
         self._gpus = max((int(node.get("GPU", 0)) for node in nodes), default=0)
         quiet = replace(context, resources=resources, quiet=True)
         self._shared = self._ray.put((plan, cache, quiet))
@@ -74,13 +77,15 @@ class ClusterDesk:
     def start(self, stage: Stage) -> None:
         """Hand the stage to the cluster."""
         need = needs(stage, self._cores, self._gpus)
+        if need.maps and not self._shared_disk:  # then one machine does it all
+            need = Needs(self._cores, gpus=0, maps=False)
         task = self._ray.remote(_run).options(
             num_cpus=need.cores,
             num_gpus=need.gpus,
             max_retries=_RETRIES,
             runtime_env={"env_vars": {"OMP_NUM_THREADS": str(max(1, need.cores))}},
         )
-        reference = task.remote(stage, self._shared, need.maps, sys.path, str(Path.cwd()))
+        reference = task.remote(stage, self._shared, need, sys.path, str(Path.cwd()))
         self._running[reference] = stage
 
     def wait(self) -> Finished:
@@ -98,7 +103,7 @@ class ClusterDesk:
 def _run(
     stage: Stage,
     shared: tuple[Plan, Cache, StageContext],
-    maps: bool,
+    need: Needs,
     path: list[str],
     folder: str,
 ) -> Finished:
@@ -107,6 +112,6 @@ def _run(
     with suppress(OSError):  # of another machine, perhaps
         os.chdir(folder)
     plan, cache, context = shared
-    if not maps:
-        context = replace(context, resources=Resources())
+    if not need.maps:
+        context = replace(context, resources=Resources(max(1, need.cores)))
     return attempt(stage, plan, cache, context)

@@ -9,11 +9,12 @@ from pathlib import Path
 from ratewise.data.dataset import Dataset
 from ratewise.errors import InputError, StageError
 from ratewise.execution import Resources
-from ratewise.files import read_json, write_json
+from ratewise.files import location, read_json, write_json
 from ratewise.study.analysis.findings import read_findings, write_findings
 from ratewise.study.bitstreams import check_classes
 from ratewise.study.cache import Cache, locked
 from ratewise.study.inputs import find_inputs
+from ratewise.study.mirror import open_cache
 from ratewise.study.plan import Plan, Stage
 from ratewise.study.planner import make_plan
 from ratewise.study.privileged import trained
@@ -49,7 +50,7 @@ class PlannedStudy:
     @property
     def cache(self) -> Cache:
         """What the stages leave behind."""
-        return Cache(self.cache_folder)
+        return open_cache(self.cache_folder, self.folder / CACHE)
 
 
 def plan_study(
@@ -58,7 +59,8 @@ def plan_study(
     """Check everything that a study rests on and plan it; runs no stage.
 
     Results are for ``folder`` (by default the study's own), what stages leave behind for ``cache``
-    (by default a folder in ``folder``), which several studies and runs can share.
+    (by default a folder in ``folder``), a folder or an address, which several studies and runs can
+    share.
 
     Raises :class:`InputError` for a missing folder, an unknown split, a split without images,
     a mask of another size than its image, a class id out of range, a privileged share that leaves a
@@ -66,7 +68,8 @@ def plan_study(
     """
     folder = folder or study.default_folder
     cache = cache or folder / CACHE
-    inputs = find_inputs(study, cache, quiet=quiet)
+    here = open_cache(cache, folder / CACHE).path
+    inputs = find_inputs(study, here, quiet=quiet)
     plan = make_plan(study.settings, inputs.contents)
     _check_restorers(plan, study.settings, inputs.dataset)
     check_classes(plan, inputs.dataset)
@@ -119,8 +122,8 @@ def open_run(folder: Path) -> tuple[StudySettings, Plan, Cache]:
         plan = Plan.from_json(value["plan"])
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(f"{path}: cannot be read ({error})") from None
-    cache = Path(value.get("cache", folder / CACHE))
-    return validate(StudySettings, value["settings"], str(path)), plan, Cache(cache)
+    cache = open_cache(location(value.get("cache", folder / CACHE)), folder / CACHE)
+    return validate(StudySettings, value["settings"], str(path)), plan, cache
 
 
 def _desk(plan: Plan, cache: Cache, context: StageContext) -> Desk:
