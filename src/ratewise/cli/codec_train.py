@@ -8,7 +8,14 @@ from typing import Annotated, Any
 
 import typer
 
-from ratewise.cli.support import JsonOption, QuietOption, friendly_errors, print_json
+from ratewise.cli.support import (
+    DevicesOption,
+    JsonOption,
+    NodesOption,
+    QuietOption,
+    friendly_errors,
+    print_json,
+)
 from ratewise.errors import InputError
 
 SettingsFile = Annotated[
@@ -30,6 +37,8 @@ def train(
         list[str] | None,
         typer.Option(metavar="VARIANT", help="Of kind: joint, these variants alone (repeatable)."),
     ] = None,
+    devices: DevicesOption = None,
+    nodes: NodesOption = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
@@ -42,10 +51,14 @@ def train(
     Example: ratewise codec train configs/codecs/msh-small.yaml --out runs/msh-small
     """
     with friendly_errors():
-        from ratewise.settings_files import parse_overrides, read_values
+        from ratewise.settings_files import overridden, parse_overrides, read_values
+        from ratewise.training.launch import is_first, shared_devices
 
         values = read_values(settings, "settings file", parse_overrides(overrides or []))
         joint = values.get("kind") == "joint"
+        shared = shared_devices(devices, nodes)
+        keys = {f"training.{name}" if joint else name: str(n) for name, n in shared.items()}
+        overridden(values, keys)
         if "kind" in values and not joint:
             raise InputError(
                 f"{settings}: kind = {values['kind']!r}: must be joint; a family of codecs has none"
@@ -57,6 +70,8 @@ def train(
             if joint
             else _family(settings, values, out, quiet)
         )
+        if not is_first():
+            return
         if as_json:
             print_json([{"weights": str(one)} for one in trained])
         else:

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ratewise.cli.support import (
+    DevicesOption,
     JsonOption,
+    NodesOption,
     QuietOption,
     WorkersOption,
     count,
@@ -43,6 +45,8 @@ def train(
         list[str] | None,
         typer.Option("--set", help="Replace a value: --set restorer.preset=small (repeatable)."),
     ] = None,
+    devices: DevicesOption = None,
+    nodes: NodesOption = None,
     workers: WorkersOption = 0,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
@@ -61,10 +65,13 @@ def train(
         from ratewise.execution import Resources
         from ratewise.restoration.training_settings import RestorerTrainingSettings
         from ratewise.settings_files import parse_overrides, read_settings
+        from ratewise.training.launch import is_first, shared_devices
 
-        chosen = read_settings(
-            settings, RestorerTrainingSettings, "settings file", parse_overrides(overrides or [])
-        )
+        replaced = parse_overrides(overrides or []) | {
+            f"restorer.training.{name}": str(number)
+            for name, number in shared_devices(devices, nodes).items()
+        }
+        chosen = read_settings(settings, RestorerTrainingSettings, "settings file", replaced)
 
         from ratewise.restoration.run import train_from_settings
 
@@ -75,6 +82,8 @@ def train(
             resources=Resources(workers),
             quiet=quiet,
         )
+        if not is_first():
+            return
         if as_json:
             print_json({**asdict(trained), "weights": str(trained.weights)})
         else:

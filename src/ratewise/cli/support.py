@@ -35,6 +35,18 @@ AddressOption = Annotated[
     ),
 ]
 
+DevicesOption = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        help="Devices that share each batch.",
+        show_default="the settings', or the launcher's",
+    ),
+]
+NodesOption = Annotated[
+    int | None, typer.Option(min=1, help="Machines with so many devices each.", show_default="1")
+]
+
 _OF_ADDRESSES = ("botocore", "aiobotocore", "aiohttp", "gcsfs", "google")
 """Packages whose exceptions say that a store or a cache at an address cannot be reached."""
 

@@ -8,7 +8,9 @@ from typing import Annotated
 import typer
 
 from ratewise.cli.support import (
+    DevicesOption,
     JsonOption,
+    NodesOption,
     QuietOption,
     WorkersOption,
     friendly_errors,
@@ -28,6 +30,8 @@ def train(
         list[str] | None,
         typer.Option("--set", help="Replace a value: --set codec=bpg:qp=46 (repeatable)."),
     ] = None,
+    devices: DevicesOption = None,
+    nodes: NodesOption = None,
     workers: WorkersOption = 0,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
@@ -37,24 +41,36 @@ def train(
     What the codec makes of the images is stored under OUT/stores. Interrupted and
     run again, it goes on. To compare codecs, rates or recipes, run a study.
 
-    Example:
+    Several devices share each batch, so that their number changes the time and not
+    the result. torchrun and SLURM may start their processes.
+
+    Examples:
 
       ratewise task train configs/tasks/streets.yaml --out runs/streets
+
+      ratewise task train configs/tasks/streets.yaml --devices 4
+
+      torchrun --nproc-per-node 4 -m ratewise task train configs/tasks/streets.yaml
     """
     with friendly_errors():
         from ratewise.execution import Resources
         from ratewise.recipes.run import MODEL, train_from_settings
         from ratewise.settings_files import parse_overrides, read_settings
         from ratewise.tasks.training_settings import TaskTrainingSettings
+        from ratewise.training.launch import is_first, shared_devices
 
-        chosen = read_settings(
-            settings, TaskTrainingSettings, "settings file", parse_overrides(overrides or [])
-        )
+        replaced = parse_overrides(overrides or []) | {
+            f"task.training.{name}": str(number)
+            for name, number in shared_devices(devices, nodes).items()
+        }
+        chosen = read_settings(settings, TaskTrainingSettings, "settings file", replaced)
         folder = out or Path("runs") / chosen.name
         base = settings.resolve().parent
         result = train_from_settings(
             chosen, folder, base=base, resources=Resources(workers), quiet=quiet
         )
+        if not is_first():
+            return
         if as_json:
             facts = {"weights": str(folder / MODEL), "steps": result.steps, "best": result.best}
             print_json(facts)

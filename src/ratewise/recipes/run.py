@@ -12,11 +12,13 @@ from ratewise.data.sources import DatasetSource
 from ratewise.data.store import FAILURES, open_store
 from ratewise.errors import InputError
 from ratewise.execution import Resources
+from ratewise.execution.locks import locked
 from ratewise.files import sha256_file
 from ratewise.recipes import recipe
 from ratewise.recipes.assembly import Ingredients
 from ratewise.tasks import task_of
 from ratewise.tasks.training_settings import TaskTrainingSettings
+from ratewise.training.launch import is_first
 from ratewise.training.loop import FitResult, fit
 
 MODEL = "model.safetensors"
@@ -44,7 +46,10 @@ def train_from_settings(
     task.check(base)
     stored = folder / _STORES / settings.split
     source = DatasetSource(dataset, settings.split, settings.prepare)
-    summary = compress_store(source, stored, settings.codec, resources=resources, quiet=quiet)
+    with locked(
+        folder / f"{_STORES}.lock"
+    ):  # of several processes that train together one makes it
+        summary = compress_store(source, stored, settings.codec, resources=resources, quiet=quiet)
     if summary.failed:
         raise InputError(
             f"{summary.failed} of {summary.images + summary.failed} images cannot be stored; "
@@ -77,5 +82,6 @@ def train_from_settings(
         "codec": store.codec,
         "seed": training.seed,
     }
-    task.save(folder / MODEL, assembly.model, origin)
+    if is_first():
+        task.save(folder / MODEL, assembly.model, origin)
     return result

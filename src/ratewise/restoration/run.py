@@ -15,6 +15,7 @@ from ratewise.data.sources import DatasetSource, Entry, FolderSource, Loaded, So
 from ratewise.data.store import FAILURES, Store, open_store
 from ratewise.errors import InputError
 from ratewise.execution import Resources
+from ratewise.execution.locks import locked
 from ratewise.metrics.perception.index import perceptual_index
 from ratewise.restoration.pairs import Pairs, hold_out
 from ratewise.restoration.quality import BeforeAndAfter, before_and_after
@@ -54,11 +55,14 @@ def train_from_settings(
     perceptual = perceptual_index(base / settings.perception if settings.perception else None)
     source = Originals.open(settings, base)
     stores = folder / STORES
-    originals = _stored(source, stores / "originals", _LOSSLESS, resources, quiet)
-    compressed = [
-        _stored(StoreSource(originals), stores / _name(spec), spec, resources, quiet)
-        for spec in settings.codecs
-    ]
+    with locked(
+        folder / f"{STORES}.lock"
+    ):  # of several processes that train together one makes them
+        originals = _stored(source, stores / "originals", _LOSSLESS, resources, quiet)
+        compressed = [
+            _stored(StoreSource(originals), stores / _name(spec), spec, resources, quiet)
+            for spec in settings.codecs
+        ]
     pairs = Pairs(originals, tuple(compressed), source.visits(originals))
     training = settings.restorer.training
     path = train_restorer(

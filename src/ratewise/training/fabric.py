@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import logging
 from typing import Any
 
@@ -37,7 +38,15 @@ def make_fabric(settings: TrainingSettings) -> Fabric:
     )
     if settings.devices * settings.nodes > 1:
         fabric.launch()
+        atexit.unregister(_leave)
+        atexit.register(_leave)
     return fabric
+
+
+def _leave() -> None:
+    """Leave the group of processes before the interpreter goes: what is left of it may abort."""
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
 
 
 class InPrecision(nn.Module):

@@ -95,6 +95,7 @@ def fit(
                 quiet=quiet or fabric.global_rank > 0,
             ) as bar:
                 run.train(collate, bar)
+        fabric.barrier()  # the first may be needed by the others until all are here
         return run.result()
 
 

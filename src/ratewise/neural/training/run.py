@@ -170,6 +170,7 @@ class _Family:
             workers=settings.workers,
             device=settings.device,
             devices=settings.devices,
+            nodes=settings.nodes,
             tensorboard=settings.tensorboard,
         )
 

@@ -90,6 +90,7 @@ class CodecTrainingSettings(Settings):
     seed: int = Field(default=0, ge=0, lt=2**32)
     device: Literal["auto", "cpu", "cuda"] = "auto"
     devices: int = Field(default=1, ge=1)
+    nodes: int = Field(default=1, ge=1)
     workers: int = Field(default=0, ge=0)
     tensorboard: bool = False
     storage: Literal["fp32", "fp16"] = Field(default="fp32", description="Of the weights' files.")
