@@ -128,8 +128,11 @@ def to_rgb(picture: PillowImage.Image, label: str) -> Image:
         lowest, _ = picture.getchannel("A").getextrema()
         if isinstance(lowest, (int, float)) and lowest < 255:
             raise ImageError(f"{label}: images with transparent pixels are not supported")
-    upright = ImageOps.exif_transpose(picture)
-    return np.array(upright.convert("RGB"), np.uint8)
+    if _orientation(picture) != 1:  # both steps copy the picture even where nothing is to do
+        picture = ImageOps.exif_transpose(picture)
+    if picture.mode != "RGB":
+        picture = picture.convert("RGB")
+    return np.array(picture, np.uint8)
 
 
 def _label(source: Path | bytes) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol
 
 _LINE_EVERY_S = 20.0
@@ -16,6 +16,30 @@ class Bar(Protocol):
 
     def advance(self, items: int = 1, status: str = "") -> None:
         """``items`` more are done; ``status`` (a loss, bytes in and out) is shown beside them."""
+
+
+class Display(Protocol):
+    """Where the progress of several tasks at once is shown."""
+
+    def task(
+        self, description: str, total: int | None, unit: str, initial: int
+    ) -> AbstractContextManager[Bar]:
+        """The display of one more task, while the block runs."""
+        ...
+
+
+_display: Display | None = None
+
+
+@contextmanager
+def shown_on(display: Display) -> Iterator[None]:
+    """Have :func:`progress` show everything on ``display`` while the block runs."""
+    global _display
+    before, _display = _display, display
+    try:
+        yield
+    finally:
+        _display = before
 
 
 @contextmanager
@@ -35,6 +59,9 @@ def progress(
     """
     if quiet:
         yield _Silent()
+    elif _display is not None:
+        with _display.task(description, total, unit, initial) as bar:
+            yield bar
     elif sys.stderr.isatty():
         with _terminal(description, total, unit, initial) as bar:
             yield bar

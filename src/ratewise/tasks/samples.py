@@ -187,13 +187,35 @@ def collate(samples: Sequence[Sample]) -> Batch:
         raise InputError(f"samples of different sizes in one batch: {sorted(shapes)}")
     # (N, H, W, 3) seen as (N, 3, H, W) is torch's channels_last, which the networks run fastest in.
     images = tuple(
-        torch.from_numpy(np.stack(channel)).permute(0, 3, 1, 2)
+        _stacked(channel).permute(0, 3, 1, 2)
         for channel in zip(*(sample.images for sample in samples), strict=True)
     )
-    targets = torch.from_numpy(np.stack([sample.target for sample in samples]))
+    targets = _stacked([sample.target for sample in samples])
     weights = torch.tensor([sample.weight for sample in samples], dtype=torch.float32)
     indices = torch.tensor([sample.index for sample in samples], dtype=torch.int64)
     return Batch(images, targets, weights, indices)
+
+
+def _stacked(arrays: Sequence[NDArray[Any]]) -> Tensor:
+    """Arrays of one shape as one tensor.
+
+    A worker process stacks them in the memory that it shares with the training process, as torch's
+    own collate does: else the batch would be copied once more on its way.
+    """
+    import torch
+    from torch.utils.data import get_worker_info
+
+    if get_worker_info() is None:
+        return torch.from_numpy(np.stack(arrays))
+    first = np.asarray(arrays[0])
+    shape = (len(arrays), *first.shape)
+    kind = torch.from_numpy(np.empty(0, first.dtype)).dtype
+    size = int(np.prod(shape)) * first.itemsize
+    storage = torch.UntypedStorage._new_shared(size)  # type: ignore[no-untyped-call]
+    stacked = torch.empty(0, dtype=kind)
+    stacked.set_(storage, 0, shape)  # type: ignore[call-overload]
+    np.stack(arrays, out=stacked.numpy())
+    return stacked
 
 
 def _aligned(first: Any, other: Any) -> bool:
