@@ -42,7 +42,7 @@ def study() -> StudySummary:
         classes=CLASSES,
         codecs=[codec for codec in RATES if codec != "png"],
         environment={"torch": "2.x"},
-        stage_times=[("compress", 6, 12.5), ("train", 8, 4000.0)],
+        stage_times=[("compress", 6, 12.5, 1234567), ("train", 8, 4000.0, None)],
     )
 
 

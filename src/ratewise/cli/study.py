@@ -91,13 +91,29 @@ def run(
     workers: WorkersOption = 0,
     engine: EngineOption = "local",
     address: AddressOption = None,
+    mlflow: Annotated[
+        str | None,
+        typer.Option(metavar="URI", help="Log the results in the MLflow there as well."),
+    ] = None,
     quiet: QuietOption = False,
 ) -> None:
     """Run a study, or go on with it; leaves results.csv, results.parquet and report.html.
 
-    Example: ratewise study run configs/quickstart.yaml --out runs/quickstart
+    What happens to each stage is added to OUT/events.jsonl. With --engine ray the
+    stages run side by side on a cluster, as far as it has cores and GPUs.
+
+    Examples:
+
+      ratewise study run configs/quickstart.yaml --out runs/quickstart
+
+      ratewise study run study.yaml --engine ray --address auto --cache s3://b/cache
     """
     with friendly_errors():
+        client = None
+        if mlflow is not None:
+            from ratewise.study.tracking import tracking_client
+
+            client = tracking_client(mlflow)
         planned = _planned(file, out, cache, overrides, quiet)
         from ratewise.errors import StageError
         from ratewise.execution import Resources
@@ -107,12 +123,19 @@ def run(
             _say(_summary(planned))
         failure: StageError | None = None
         ran = True
+        view = None
+        if sys.stderr.isatty() and not quiet:
+            from ratewise.study.live import LiveView
+
+            view = LiveView()
+        say = view.say if view else _say
         try:
             done = run_study(
                 planned,
                 resources=Resources(workers, engine, address),
                 quiet=quiet,
-                announce=(lambda line: None) if quiet else _say,
+                announce=(lambda line: None) if quiet else say,
+                view=view,
             )
             ran = bool(done.ran)
         except StageError as error:
@@ -124,6 +147,11 @@ def run(
             report_run(planned.folder, command=_command(file, out, overrides))
         _show(planned.folder)
         print(f"report: {report_path}")
+        if client is not None:
+            from ratewise.study.tracking import track_run
+
+            count = track_run(client, planned.folder)
+            print(f"MLflow: {count} results logged in the experiment {planned.study.settings.name}")
         if failure:
             raise failure
 

@@ -16,7 +16,8 @@ class StudySummary:
     ``configurations`` and ``codecs`` list what the study asked for; combinations without a result
     row (a failed stage) are shown as "-". An empty ``configurations`` means: those of the rows.
     ``restorers`` names the study's restorers, its first one first, and says which are adversarial.
-    ``stage_times`` holds (kind of stage, number of stages, seconds of all of them together).
+    ``stage_times`` holds (kind of stage, number of stages, seconds and bytes of all of them
+    together); the bytes are None where they were not counted.
     """
 
     name: str
@@ -29,7 +30,7 @@ class StudySummary:
     classes: Classes | None
     codecs: Sequence[str]
     environment: Mapping[str, str] = field(default_factory=dict)
-    stage_times: Sequence[tuple[str, int, float]] = ()
+    stage_times: Sequence[tuple[str, int, float, int | None]] = ()
     configurations: Sequence[str] = ()
     restorers: Mapping[str, bool] = field(default_factory=dict)
 

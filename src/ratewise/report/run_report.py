@@ -129,14 +129,18 @@ def _environment() -> Mapping[str, str]:
     return {"python": platform.python_version(), "machine": platform.machine(), **versions}
 
 
-def _stage_times(plan: Plan, cache: Cache) -> list[tuple[str, int, float]]:
+def _stage_times(plan: Plan, cache: Cache) -> list[tuple[str, int, float, int | None]]:
     counts: Counter[str] = Counter()
     seconds: Counter[str] = Counter()
+    sizes: dict[str, int | None] = {}
     for stage in plan.stages.values():
         if cache.is_complete(stage):
             counts[stage.kind] += 1
-            seconds[stage.kind] += cache.manifest(stage)["seconds"]
-    return [(kind, counts[kind], float(seconds[kind])) for kind in counts]
+            manifest = cache.manifest(stage)
+            seconds[stage.kind] += manifest["seconds"]
+            before, size = sizes.get(stage.kind, 0), manifest.get("bytes")
+            sizes[stage.kind] = None if before is None or size is None else before + size
+    return [(kind, counts[kind], float(seconds[kind]), sizes[kind]) for kind in counts]
 
 
 def _classes(plan: Plan, cache: Cache) -> Classes | None:

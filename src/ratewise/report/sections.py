@@ -166,8 +166,11 @@ def how_it_was_made(study: StudySummary, rates: pd.DataFrame) -> str:
     if study.environment:
         parts += [element("h3", "Environment"), facts(study.environment)]
     if study.stage_times:
-        rows = [[kind, str(count), _duration(s)] for kind, count, s in study.stage_times]
-        parts += [element("h3", "Stages"), table_of(["stage", "runs", "time"], rows)]
+        rows = [
+            [kind, str(count), _duration(s), MISSING if size is None else f"{size:,}"]
+            for kind, count, s, size in study.stage_times
+        ]
+        parts += [element("h3", "Stages"), table_of(["stage", "runs", "time", "bytes"], rows)]
     if not rates.empty:
         stores = [
             [

@@ -9,11 +9,14 @@ from pathlib import Path
 from ratewise.data.dataset import Dataset
 from ratewise.errors import InputError, StageError
 from ratewise.execution import Resources
+from ratewise.execution.progress import shown_on
 from ratewise.files import location, read_json, write_json
 from ratewise.study.analysis.findings import read_findings, write_findings
 from ratewise.study.bitstreams import check_classes
 from ratewise.study.cache import Cache, locked
+from ratewise.study.events import EVENTS, EventLog
 from ratewise.study.inputs import find_inputs
+from ratewise.study.live import LiveView
 from ratewise.study.mirror import open_cache
 from ratewise.study.plan import Plan, Stage
 from ratewise.study.planner import make_plan
@@ -24,6 +27,7 @@ from ratewise.study.scheduler import (
     Collector,
     Desk,
     LocalDesk,
+    Observer,
     ScheduleReport,
     StageContext,
     run_plan,
@@ -82,8 +86,12 @@ def run_study(
     resources: Resources = Resources(workers=0),
     quiet: bool = False,
     announce: Callable[[str], None] = lambda line: None,
+    view: LiveView | None = None,
 ) -> ScheduleReport:
     """Run what is not yet in the cache and leave ``results.parquet`` and ``results.csv``.
+
+    What happens to the stages is added to ``events.jsonl``, and shown on ``view`` where there is
+    one.
 
     Raises :class:`StageError` that names the configurations without results if stages failed;
     what was finished is kept and its rows are written.
@@ -103,8 +111,17 @@ def run_study(
             return ScheduleReport(cached=list(plan.stages))
         _check_task(planned)
         write_json(planned.folder / PLAN, _described(planned))
-        observers = (Announcer(announce), Collector(collect))
-        report = run_plan(plan, cache, _desk(plan, cache, context), observers)
+        observers: list[Observer] = [
+            EventLog(planned.folder / EVENTS, cache),
+            Announcer(announce),
+            Collector(collect),
+        ]
+        if view is None:
+            report = run_plan(plan, cache, _desk(plan, cache, context, None), observers)
+        else:
+            with view.shown(), shown_on(view):
+                desk = _desk(plan, cache, context, view)
+                report = run_plan(plan, cache, desk, [*observers, view])
         write_results(results_table(settings, plan, cache), planned.folder)
         write_findings(read_findings(settings, plan, cache), planned.folder)
     if report.failed:
@@ -126,12 +143,12 @@ def open_run(folder: Path) -> tuple[StudySettings, Plan, Cache]:
     return validate(StudySettings, value["settings"], str(path)), plan, cache
 
 
-def _desk(plan: Plan, cache: Cache, context: StageContext) -> Desk:
+def _desk(plan: Plan, cache: Cache, context: StageContext, view: LiveView | None) -> Desk:
     if context.resources.engine == "local":
         return LocalDesk(plan, cache, context)
     from ratewise.study.cluster import ClusterDesk
 
-    return ClusterDesk(plan, cache, context, context.resources)
+    return ClusterDesk(plan, cache, context, view)
 
 
 def _check_task(planned: PlannedStudy) -> None:

@@ -32,7 +32,7 @@ class LiveView:
             transient=True,
         )
         self._whole: Any = None
-        self._stages: dict[str, Any] = {}
+        self._stages: dict[str, Any] = {}  # by their titles
         self._work: dict[str, tuple[Any, float, int]] = {}
 
     @contextmanager
@@ -52,9 +52,7 @@ class LiveView:
 
     def started(self, stage: Stage) -> None:
         """A line for the stage."""
-        self._stages[stage.fingerprint] = self._bars.add_task(
-            f"  {stage.title}", total=None, note=""
-        )
+        self._stages[stage.title] = self._bars.add_task(f"  {stage.title}", total=None, note="")
 
     def finished(self, finished: Finished) -> None:
         """Its line goes."""
@@ -65,7 +63,7 @@ class LiveView:
         self._ended(stage)
 
     def _ended(self, stage: Stage) -> None:
-        bar = self._stages.pop(stage.fingerprint, None)
+        bar = self._stages.pop(stage.title, None)
         if bar is not None:
             self._bars.remove_task(bar)
         self._bars.advance(self._whole)
@@ -74,8 +72,8 @@ class LiveView:
 
     @contextmanager
     def task(self, description: str, total: int | None, unit: str, initial: int) -> Iterator[Bar]:
-        """A line under those of the stages."""
-        bar = self._bars.add_task(f"    {description}", total=total, completed=initial, note="")
+        """The stage's own line where that has its title, else one more."""
+        bar = self._line(description, total, initial)
         start = time.monotonic()
         bars, done = self._bars, initial
 
@@ -89,24 +87,36 @@ class LiveView:
         try:
             yield _Line()
         finally:
-            bars.remove_task(bar)
+            self._end_line(bar)
+
+    def _line(self, description: str, total: int | None, done: int) -> Any:
+        bar = self._stages.get(description)
+        if bar is None:
+            return self._bars.add_task(f"    {description}", total=total, completed=done, note="")
+        self._bars.update(bar, total=total, completed=done)
+        return bar
+
+    def _end_line(self, bar: Any) -> None:
+        if bar in self._stages.values():
+            self._bars.reset(bar, total=None, note="")
+        elif bar in self._bars.task_ids:
+            self._bars.remove_task(bar)
 
     # What the work of stages elsewhere reports -------------------------------------------------
 
     def reported(self, work: Mapping[str, Mapping[str, Any]]) -> None:
         """Show what is under way elsewhere, by its name: description, done, initial, total, ..."""
         for name in self._work.keys() - work.keys():
-            self._bars.remove_task(self._work.pop(name)[0])
+            self._end_line(self._work.pop(name)[0])
         for name, one in work.items():
             if name not in self._work:
-                bar = self._bars.add_task(
-                    f"    {one['description']}", total=one["total"], completed=0, note=""
-                )
+                bar = self._line(one["description"], one["total"], one["done"])
                 self._work[name] = bar, time.monotonic(), one["done"]
             bar, start, first = self._work[name]
             seconds = time.monotonic() - start
             note = _note(one["done"], first, one["total"], one["unit"], seconds, one["status"])
-            self._bars.update(bar, completed=one["done"], note=note)
+            if bar in self._bars.task_ids:
+                self._bars.update(bar, completed=one["done"], note=note)
 
 
 def _note(

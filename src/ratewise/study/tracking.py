@@ -7,14 +7,14 @@ already, from the same stages, is not logged again.
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
 
 from ratewise.errors import InputError, RatewiseError
-from ratewise.study.plan import Plan
-from ratewise.study.results import COLUMNS
-
-if TYPE_CHECKING:
-    import pandas as pd
+from ratewise.study.engine import open_run
+from ratewise.study.results import COLUMNS, results_table
 
 _TAG = "ratewise.evaluate"
 _LONGEST = 500  # characters of a parameter that every backend takes
@@ -40,46 +40,48 @@ def tracking_client(uri: str) -> Any:
     return client
 
 
-def track(client: Any, study: str, plan: Plan, rows: pd.DataFrame) -> int:
-    """Log the rows of ``plan`` that were not yet logged in the experiment ``study``; how many.
+def track_run(client: Any, folder: Path) -> int:
+    """Log the results of the run in ``folder`` that are not there yet; how many there were.
 
-    ``rows`` are in the order of the plan's runs, those without results left out; each is known by
-    its ``evaluate`` stage in the column ``stage``. Raises :class:`RatewiseError` where the server
-    takes them no more.
+    The experiment has the study's name. Raises :class:`RatewiseError` where the server takes no
+    more.
     """
-    from mlflow.entities import Metric, Param, RunTag
     from mlflow.exceptions import MlflowException
 
+    settings, plan, cache = open_run(folder)
+    finished = [run for run in plan.runs if cache.is_complete(plan.stages[run.evaluate])]
+    rows = results_table(settings, plan, cache).to_dict(orient="records")
+    count = 0
     try:
-        found = client.get_experiment_by_name(study)
-        experiment = found.experiment_id if found else client.create_experiment(study)
+        found = client.get_experiment_by_name(settings.name)
+        experiment = found.experiment_id if found else client.create_experiment(settings.name)
         logged = {
             run.data.tags.get(_TAG) for run in client.search_runs([experiment], max_results=50_000)
         }
-        count = 0
-        for row in rows.to_dict(orient="records"):
-            stage = str(row.pop("stage"))
-            if stage in logged:
-                continue
-            name = f"{row['train_channel']}{row['test_channel']}{row['train_share']}"
-            run = client.create_run(
-                experiment,
-                run_name=f"{name} {row['train_codec']} to {row['test_codec']}, {row['seed']}",
-                tags={_TAG: stage},
-            )
-            parameters = [Param(k, str(row[k])[:_LONGEST]) for k in COLUMNS if k in row]
-            metrics = [
-                Metric(_name(str(key)), float(value), 0, 0)
-                for key, value in row.items()
-                if key not in COLUMNS and isinstance(value, (int, float)) and value == value
-            ]
-            tags = [RunTag("study", study)]
-            client.log_batch(run.info.run_id, metrics=metrics, params=parameters, tags=tags)
-            client.set_terminated(run.info.run_id)
-            count += 1
+        for run, row in zip(finished, rows, strict=True):
+            if run.evaluate not in logged:
+                _log(client, experiment, run.evaluate, row)
+                count += 1
     except MlflowException as error:
         raise RatewiseError(f"MLflow does not take the results ({_first_line(error)})") from None
     return count
+
+
+def _log(client: Any, experiment: str, stage: str, row: Mapping[Any, Any]) -> None:
+    from mlflow.entities import Metric, Param
+
+    configuration = f"{row['train_channel']}{row['test_channel']}{row['train_share']}"
+    name = f"{configuration} {row['train_codec']} to {row['test_codec']}, seed {row['seed']}"
+    run = client.create_run(experiment, run_name=name, tags={_TAG: stage})
+    parameters = [Param(key, str(row[key])[:_LONGEST]) for key in COLUMNS if key in row]
+    now = int(time.time() * 1000)
+    metrics = [
+        Metric(_name(str(key)), float(value), now, 0)
+        for key, value in row.items()
+        if key not in COLUMNS and isinstance(value, (int, float)) and value == value
+    ]
+    client.log_batch(run.info.run_id, metrics=metrics, params=parameters)
+    client.set_terminated(run.info.run_id)
 
 
 def _name(column: str) -> str:
