@@ -88,13 +88,21 @@ def predict(
         settings = prepare_settings(resize, short_side, crop, None, None)
 
         from ratewise.execution import Resources, progress
-        from ratewise.joint.inference import is_joint_model, open_predictor, predict_bitstreams
+        from ratewise.joint.inference import (
+            is_joint_model,
+            open_predictor,
+            predict_bitstreams,
+            predict_by_joint,
+        )
         from ratewise.tasks.decoding import Decoding
         from ratewise.tasks.inference import facts, predict_files
         from ratewise.tasks.inputs import check_apart, find_inputs, mask_path
         from ratewise.tasks.models import class_names, load_any
+        from ratewise.tasks.worker_inference import PredictJob, predict_by_workers
 
+        resources = Resources(workers, engine, address)
         decoding = Decoding(settings, codec)
+        job = PredictJob(model, decoding, device, cast(Any, precision), batch_size)
         inputs = find_inputs(files)
         if masks is not None:
             check_apart(masks, files)
@@ -103,18 +111,23 @@ def predict(
             classes: Classes | None = joint.model.classes
             names = joint.model.classes.names
             found = predict_bitstreams(joint, inputs, batch_size=batch_size)
+            if resources.processes > 1:
+                found = predict_by_workers(job, inputs, resources, predict_by_joint)
         else:
             loaded = load_any(model)
             classes, names = getattr(loaded, "classes", None), class_names(loaded)
-            found = predict_files(
-                loaded,
-                inputs,
-                decoding,
-                device=device,
-                precision=cast(Any, precision),
-                batch_size=batch_size,
-                resources=Resources(workers, engine, address),
-            )
+            if engine == "ray":
+                found = predict_by_workers(job, inputs, resources)
+            else:
+                found = predict_files(
+                    loaded,
+                    inputs,
+                    decoding,
+                    device=device,
+                    precision=cast(Any, precision),
+                    batch_size=batch_size,
+                    resources=resources,
+                )
         _check_masks(classes, model, masks, colours)
         out = sys.stdout  # a live display would take what is printed for its own
         failed = done = 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Sequence
+from functools import lru_cache
 from pathlib import Path
 
 from ratewise.errors import CodecError, ImageError, InputError
@@ -12,6 +13,7 @@ from ratewise.joint.packed import FORMAT, load
 from ratewise.tasks.decoding import Decoding, read_input
 from ratewise.tasks.inference import Prediction
 from ratewise.tasks.inputs import Input
+from ratewise.tasks.worker_inference import PredictJob
 from ratewise.training.weights import read_header
 
 _NAME = "joint"
@@ -41,6 +43,19 @@ def open_predictor(
     if model.semantic is None:
         raise InputError(f"{path}: this joint codec does not segment")
     return JointCoder(model, device=device, precision=precision)
+
+
+def predict_by_joint(job: PredictJob, inputs: Sequence[Input]) -> Iterable[Prediction]:
+    """Predictions of a joint codec, which this process has loaded or loads now."""
+    coder = _opened(job.model, job.decoding, job.device, job.precision)
+    return predict_bitstreams(coder, inputs, batch_size=job.batch_size)
+
+
+_opened = lru_cache(maxsize=1)(
+    lambda path, decoding, device, precision: open_predictor(
+        path, decoding, device=device, precision=precision
+    )
+)
 
 
 def predict_bitstreams(

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -51,9 +51,14 @@ class Stage:
     @cached_property
     def fingerprint(self) -> str:
         """Hex digest of everything but the title."""
-        described = asdict(self)
-        del described["title"]
-        return fingerprint(described)
+        return fingerprint(
+            {
+                "kind": self.kind,
+                "params": self.params,
+                "inputs": self.inputs,
+                "version": self.version,
+            }
+        )
 
 
 @dataclass(frozen=True)
@@ -135,6 +140,7 @@ class Plan:
         )
 
 
+@cache
 def library_version(name: str) -> str:
     """The installed version of a distribution, without importing it; ``-`` where absent."""
     try:
