@@ -216,3 +216,9 @@ def test_the_weights_file_counts_by_content(miniature: Path, tmp_path: Path) -> 
     assert fingerprints("a.safetensors") != fingerprints("c.safetensors")
     with pytest.raises(InputError, match=r"encoder_weights.*d\.safetensors: no such file"):
         fingerprints("d.safetensors")
+
+
+def test_a_training_of_a_study_uses_one_device(miniature: Path, tmp_path: Path) -> None:
+    study = load_study(miniature, {"task.training.devices": "2"})
+    with pytest.raises(InputError, match=r"task\.training: a training of a study uses one device"):
+        plan_study(study, tmp_path / "out")

@@ -70,6 +70,7 @@ def plan_study(
     a mask of another size than its image, a class id out of range, a privileged share that leaves a
     restorer nothing to be trained on, or a codec that predicts other classes than the data set's.
     """
+    _check_devices(study.settings)
     folder = folder or study.default_folder
     cache = cache or folder / CACHE
     here = open_cache(cache, folder / CACHE).path
@@ -149,6 +150,20 @@ def _desk(plan: Plan, cache: Cache, context: StageContext, view: LiveView | None
     from ratewise.study.cluster import ClusterDesk
 
     return ClusterDesk(plan, cache, context, view)
+
+
+def _check_devices(settings: StudySettings) -> None:
+    """A study's trainings are stages of one process each."""
+    restorers = settings.restoration.restorers if settings.restoration else {}
+    trainings = {"task.training": settings.task.training} | {
+        f"restoration.restorers.{name}.training": one.training for name, one in restorers.items()
+    }
+    for key, training in trainings.items():
+        if training.devices * training.nodes > 1:
+            raise InputError(
+                f"{key}: a training of a study uses one device; --engine ray trains several models "
+                "side by side"
+            )
 
 
 def _check_task(planned: PlannedStudy) -> None:
