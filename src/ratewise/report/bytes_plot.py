@@ -15,7 +15,7 @@ from ratewise.report.bitstreams import from_bitstreams
 from ratewise.report.metric import TOP1, Metric, metric_of
 from ratewise.report.palette import Style, family_style
 from ratewise.report.plots import log_rate
-from ratewise.report.svg import drawing, new_figure, svg
+from ratewise.report.svg import drawing, legend_columns, new_figure, svg
 from ratewise.report.tables import SETTINGS, configuration_table
 
 if TYPE_CHECKING:
@@ -135,7 +135,8 @@ def bytes_png(everything: Sequence[Curves], metric: Metric, path: Path) -> None:
             found, names = axes.get_legend_handles_labels()
             handles.update(zip(names, found, strict=True))
         lines, labels = list(handles.values()), list(handles)
-        figure.legend(lines, labels, loc="outside lower center", ncols=3, frameon=False)
+        columns = legend_columns(figure.get_figwidth(), labels)
+        figure.legend(lines, labels, loc="outside lower center", ncols=columns, frameon=False)
         figure.savefig(buffer, format="png", dpi=120, metadata={"Software": None})
     write_atomically(path, buffer.getvalue())
 

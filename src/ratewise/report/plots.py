@@ -16,7 +16,7 @@ from ratewise.files import write_atomically
 from ratewise.report.metric import Metric, metric_of
 from ratewise.report.naming import REFERENCE, channels_of, shown_split
 from ratewise.report.palette import configuration_styles, family_style
-from ratewise.report.svg import drawing, new_figure, svg
+from ratewise.report.svg import drawing, legend_columns, new_figure, svg
 from ratewise.report.tables import ORIGINALS, configuration_table, family
 
 if TYPE_CHECKING:
@@ -109,8 +109,7 @@ def accuracy_png(results: pd.DataFrame, path: Path) -> None:
                 handles.update(zip(labels, found, strict=True))
         if handles:
             lines, labels = list(handles.values()), list(handles)
-            longest = max(map(len, labels))
-            columns = max(1, min(6, int(4.6 * len(names) / (0.55 + 0.085 * longest))))
+            columns = legend_columns(figure.get_figwidth(), labels)
             figure.legend(lines, labels, loc="outside lower center", ncols=columns, frameon=False)
         figure.savefig(buffer, format="png", dpi=120, metadata={"Software": None})
     write_atomically(path, buffer.getvalue())

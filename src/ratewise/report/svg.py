@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import re
+from collections.abc import Sequence
 from html import escape
 from typing import TYPE_CHECKING, Any
 
@@ -51,6 +52,12 @@ def new_figure(width: float, height: float) -> Figure:
     from matplotlib.figure import Figure
 
     return Figure(figsize=(width, height), layout="constrained")
+
+
+def legend_columns(width: float, labels: Sequence[str]) -> int:
+    """How many columns of a legend fit under a figure of ``width`` inches; 6 at most."""
+    longest = max(map(len, labels), default=0)
+    return max(1, min(6, int(width / (0.55 + 0.085 * longest))))
 
 
 def svg(figure: Figure, label: str) -> str:
