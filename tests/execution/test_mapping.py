@@ -106,6 +106,17 @@ def test_workers_compute_in_one_thread_and_this_process_is_left_alone() -> None:
     assert os.environ.get("OMP_NUM_THREADS") == before
 
 
+def _setting(name: str) -> str | None:
+    return os.environ.get(name)
+
+
+def test_workers_have_the_environment_of_this_moment(monkeypatch: pytest.MonkeyPatch) -> None:
+    list(map_items(_setting, ["X"], POOL))  # the server that workers are forked from is there now
+    monkeypatch.setenv("RATEWISE_TEST_SETTING", "later")
+    outcomes = list(map_items(_setting, ["RATEWISE_TEST_SETTING"] * 2, POOL))
+    assert [o.value for o in outcomes] == ["later", "later"]
+
+
 def test_negative_workers_are_refused() -> None:
     with pytest.raises(InputError, match="workers = -1"):
         Resources(-1)

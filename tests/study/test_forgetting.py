@@ -351,7 +351,8 @@ def test_the_comparison_that_comes_with_the_code_can_be_read() -> None:
     sizes = ("cawf-0.005", "cawf-0.02", "cawf-0.08")
     assert at_three == {(label, images) for label in sizes for images in (5, 20, 100)}
     every = {cell.label for cell in cells if cell.quality == 1}
-    assert {"finetune", "finetune-encoder", "finetune-decoder", "cawf-0.02"} <= every
+    parts = {"finetune", "finetune-encoder", "finetune-decoder"}
+    assert every == parts | {"low_rank-0.08", "cawf-0.08"}
 
 
 def test_the_comparison_that_comes_with_the_code_finds_its_images(shared_data: Path) -> None:

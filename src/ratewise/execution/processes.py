@@ -48,7 +48,7 @@ class _Processes:
             self._workers,
             mp_context=multiprocessing.get_context(method),
             initializer=_begin,
-            initargs=(self._job,),
+            initargs=(self._job, dict(os.environ)),
         )
 
     def submit(self, chunk: list[Any]) -> Future[Results]:
@@ -117,11 +117,15 @@ def _environment(values: dict[str, str]) -> Iterator[None]:
 _work: tuple[Callable[..., Any], Any] | Exception | None = None
 
 
-def _begin(job: bytes) -> None:
-    """Make this process a worker: single-threaded, deaf to Ctrl-C, gone when its parent goes."""
+def _begin(job: bytes, environment: dict[str, str]) -> None:
+    """Make this process a worker: single-threaded, deaf to Ctrl-C, gone when its parent goes.
+
+    ``environment`` is the parent's: the server that workers are forked from has that of an earlier
+    moment.
+    """
     global _work
     # Before the job is unpickled, which imports the libraries that read these.
-    os.environ.update(WORKER_ENVIRONMENT)
+    os.environ.update(environment | WORKER_ENVIRONMENT)
     # The terminal sends Ctrl-C to every process; the parent is the one to act on it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_leave_with_parent, daemon=True).start()
