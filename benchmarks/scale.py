@@ -1,6 +1,6 @@
 """What running at scale costs: the Ray engine, memory of workers, overhead of stages, plans.
 
-    python benchmarks/scale.py                   # all of it, about five minutes on two cores
+    python benchmarks/scale.py                   # all of it, about two minutes on two cores
     python benchmarks/scale.py engines memory    # some of it
 
 - ``engines``: 2,000 JPEG encodes of 480x360 by two workers, on Ray over the local engine; rounds
@@ -8,6 +8,7 @@
   the first image, are printed apart.
 - ``memory``: the most memory that a worker of either engine ever had, after 20,000 images over
   after 1,000 (limit 1.05).
+- ``listing``: what the process that hands out shards has for each of a million files (no limit).
 - ``stages``: seconds that a stage takes beside its own work, over 50 ms (limit 1).
 - ``plan``: seconds to build a plan of 10,000 stages and check it against a cache, over 5 s
   (limit 1).
@@ -108,13 +109,29 @@ def memory() -> float:
     return worst
 
 
+def listing() -> float:
+    from ratewise.data.sharding import shards_of
+    from ratewise.data.sources import Entry
+
+    count = 1_000_000
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    entries = [
+        Entry(f"drive{i // 1000:04d}/{i:07d}.png", None, f"drive{i // 1000:04d}", 10**5)
+        for i in range(count)
+    ]
+    made = list(shards_of(entries, ".jpg", 1000))
+    size = 1024 * (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+    print(f"listing: {len(made)} shards of {count:,} files: {size / count:.0f} bytes for each file")
+    return 0.0
+
+
 def stages() -> float:
     from ratewise.study.cache import Cache
     from ratewise.study.events import EventLog
     from ratewise.study.plan import Plan, Stage
     from ratewise.study.scheduler import Announcer, Finished, run_plan
 
-    class Desk:
+    class Executor:
         """Stages whose work is to write one small file."""
 
         def __init__(self, cache: Cache) -> None:
@@ -148,7 +165,7 @@ def stages() -> float:
         plan = Plan({stage.fingerprint: stage for stage in chain}, ())
         observers = (EventLog(Path(folder) / "events.jsonl", cache), Announcer(lambda line: None))
         start = time.perf_counter()
-        run_plan(plan, cache, Desk(cache), observers)
+        run_plan(plan, cache, Executor(cache), observers)
         each = (time.perf_counter() - start) / count
     print(f"stages: {1000 * each:.2f} ms a stage beside its work (limit 50)")
     return each / 0.05
@@ -187,6 +204,7 @@ def plan() -> float:
 PARTS: dict[str, Callable[[], float]] = {
     "engines": engines,
     "memory": memory,
+    "listing": listing,
     "stages": stages,
     "plan": plan,
 }

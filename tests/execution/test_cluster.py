@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from mapped_functions import add, die_on_five, fail_on_three, threads
 
 from ratewise.errors import InputError
 from ratewise.execution import Failure, Resources, map_items
@@ -31,30 +32,10 @@ def cluster() -> Iterator[Any]:
     ray.shutdown()
 
 
-def _add(context: int, x: int) -> int:
-    return context + x
-
-
-def _fail_on_three(x: int) -> int:
-    if x == 3:
-        raise KeyError("three")
-    return x
-
-
-def _die_on_five(x: int) -> int:
-    if x == 5:
-        os.kill(os.getpid(), signal.SIGKILL)
-    return x
-
-
 def _note_pid(folder: Path, x: int) -> int:
     (folder / str(os.getpid())).touch()
     time.sleep(0.05)
     return x
-
-
-def _threads(_: int) -> str | None:
-    return os.environ.get("OMP_NUM_THREADS")
 
 
 def _unpicklable_on_two(x: int) -> object:
@@ -62,18 +43,18 @@ def _unpicklable_on_two(x: int) -> object:
 
 
 def test_outcomes_are_those_of_the_local_engine() -> None:
-    local = list(map_items(_add, range(100), Resources(1), context=10))
-    assert list(map_items(_add, range(100), ON_RAY, context=10)) == local
+    local = list(map_items(add, range(100), Resources(1), context=10))
+    assert list(map_items(add, range(100), ON_RAY, context=10)) == local
 
 
 def test_an_exception_is_the_failure_of_its_item_only() -> None:
-    outcomes = list(map_items(_fail_on_three, range(6), ON_RAY))
+    outcomes = list(map_items(fail_on_three, range(6), ON_RAY))
     assert [o.value for o in outcomes] == [0, 1, 2, None, 4, 5]
     assert outcomes[3].failure == Failure("KeyError", "'three'")
 
 
 def test_an_item_that_kills_its_workers_fails_alone() -> None:
-    outcomes = list(map_items(_die_on_five, range(40), ON_RAY))
+    outcomes = list(map_items(die_on_five, range(40), ON_RAY))
     assert [o.value for o in outcomes] == [None if x == 5 else x for x in range(40)]
     failure = outcomes[5].failure
     assert failure is not None
@@ -104,7 +85,7 @@ def test_items_are_not_read_far_ahead() -> None:
             taken += 1
             yield x
 
-    outcomes = map_items(_add, items(), ON_RAY, context=0)
+    outcomes = map_items(add, items(), ON_RAY, context=0)
     for _ in range(300):
         next(outcomes)
     assert 300 <= taken < 300 + 200
@@ -112,17 +93,17 @@ def test_items_are_not_read_far_ahead() -> None:
 
 
 def test_workers_compute_in_one_thread() -> None:
-    assert {o.value for o in map_items(_threads, range(4), ON_RAY)} == {"1"}
+    assert {o.value for o in map_items(threads, range(4), ON_RAY)} == {"1"}
 
 
 def test_more_workers_than_cores_are_served_by_those_that_run() -> None:
     many = Resources(workers=8, engine="ray")  # the cluster has two cores
-    assert [o.value for o in map_items(_add, range(50), many, context=1)] == list(range(1, 51))
+    assert [o.value for o in map_items(add, range(50), many, context=1)] == list(range(1, 51))
 
 
 def test_two_maps_at_once_share_the_cluster() -> None:
-    first = map_items(_add, range(40), ON_RAY, context=0)
-    second = map_items(_add, range(40), ON_RAY, context=1)
+    first = map_items(add, range(40), ON_RAY, context=0)
+    second = map_items(add, range(40), ON_RAY, context=1)
     started = next(first)
     assert [started.value, *(o.value for o in first)] == list(range(40))
     assert [o.value for o in second] == list(range(1, 41))

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from mapped_functions import add, die_on_five, fail_on_three, threads
 
 from ratewise.errors import InputError
 from ratewise.execution import Failure, Resources, map_items
@@ -20,26 +21,6 @@ POOL = Resources(workers=2)
 
 def _square(x: int) -> int:
     return x * x
-
-
-def _add(context: int, x: int) -> int:
-    return context + x
-
-
-def _fail_on_three(x: int) -> int:
-    if x == 3:
-        raise KeyError("three")
-    return x
-
-
-def _die_on_five(x: int) -> int:
-    if x == 5:
-        os.kill(os.getpid(), signal.SIGKILL)
-    return x
-
-
-def _threads(_: int) -> str | None:
-    return os.environ.get("OMP_NUM_THREADS")
 
 
 def _unpicklable_on_two(x: int) -> object:
@@ -55,7 +36,7 @@ def test_values_come_in_the_order_of_the_items(resources: Resources) -> None:
 
 @pytest.mark.parametrize("resources", [Resources(1), POOL], ids=["here", "pool"])
 def test_an_exception_is_the_failure_of_its_item_only(resources: Resources) -> None:
-    outcomes = list(map_items(_fail_on_three, range(6), resources))
+    outcomes = list(map_items(fail_on_three, range(6), resources))
     assert [o.value for o in outcomes] == [0, 1, 2, None, 4, 5]
     assert outcomes[3].failure == Failure("KeyError", "'three'")
     assert sum(o.failure is not None for o in outcomes) == 1
@@ -63,7 +44,7 @@ def test_an_exception_is_the_failure_of_its_item_only(resources: Resources) -> N
 
 @pytest.mark.parametrize("resources", [Resources(1), POOL], ids=["here", "pool"])
 def test_the_context_is_the_first_argument(resources: Resources) -> None:
-    assert [o.value for o in map_items(_add, [1, 2], resources, context=10)] == [11, 12]
+    assert [o.value for o in map_items(add, [1, 2], resources, context=10)] == [11, 12]
 
 
 def test_no_items_give_no_outcomes() -> None:
@@ -71,7 +52,7 @@ def test_no_items_give_no_outcomes() -> None:
 
 
 def test_a_worker_that_dies_costs_only_the_item_that_kills_it() -> None:
-    outcomes = list(map_items(_die_on_five, range(40), POOL))
+    outcomes = list(map_items(die_on_five, range(40), POOL))
     assert [o.value for o in outcomes] == [None if x == 5 else x for x in range(40)]
     failure = outcomes[5].failure
     assert failure is not None
@@ -102,7 +83,7 @@ def test_items_are_not_read_far_ahead() -> None:
 
 def test_workers_compute_in_one_thread_and_this_process_is_left_alone() -> None:
     before = os.environ.get("OMP_NUM_THREADS")
-    assert [o.value for o in map_items(_threads, range(2), POOL)] == ["1", "1"]
+    assert [o.value for o in map_items(threads, range(2), POOL)] == ["1", "1"]
     assert os.environ.get("OMP_NUM_THREADS") == before
 
 

@@ -49,6 +49,18 @@ def test_the_map_of_differences_is_paired_by_seed(classified):
     assert found.text(0, 0) == "+0.7"
 
 
+def test_differences_away_from_the_diagonal_are_summed_up(classified):
+    *scores, found = matrices(classified)[0].maps
+    assert [matrix.sentence for matrix in scores] == ["", ""]
+    away = [found.values[i, j] for i in range(len(NAMES)) for j in range(len(NAMES)) if i != j]
+    mean, above = 100 * statistics.mean(away), sum(value > 0 for value in away)
+    assert f"differ by {mean:+.1f} points in the mean" in found.sentence
+    assert f"{above} of {len(away)} differences are above 0" in found.sentence
+    first = 100 * statistics.mean(found.values[0, 1:])
+    assert found.sentence.endswith(f"Trained on originals: {first:+.1f} in the mean.")
+    assert found.markdown().endswith(f"- {found.sentence}")
+
+
 def test_codecs_stand_in_the_order_of_the_study_and_those_of_no_crossed_cell_are_left_out(
     classified,
 ):

@@ -35,7 +35,7 @@ def caches(bucket: str, tmp_path: Path) -> tuple[MirroredCache, MirroredCache]:
 
 def _run(cache: Cache) -> None:
     folder = cache.folder(STAGE)
-    (folder / "deep").mkdir(parents=True)
+    (folder / "deep").mkdir(parents=True, exist_ok=True)
     (folder / "deep/weights").write_bytes(b"w" * 10)
     (folder / "checkpoint.pt").write_bytes(b"large")
     cache.complete(STAGE, [folder / "deep/weights"], 1.5)
@@ -112,3 +112,29 @@ def test_a_study_goes_on_from_an_address_on_another_machine(
     assert run_study(planned, resources=Resources(1), quiet=True).ran == []
     pd.testing.assert_frame_equal(read_results(tmp_path / "out"), read_results(finished_run))
     assert isinstance(open_run(tmp_path / "out")[2], MirroredCache)
+
+
+def test_a_machine_that_lost_its_claim_leaves_it_to_the_other(
+    caches: tuple[MirroredCache, MirroredCache], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, two = caches
+    monkeypatch.setattr(mirror, "_BEAT_SECONDS", 0.05)
+    claim = one.claim(STAGE)
+    assert claim is not None
+    held = one.remote / one.folder(STAGE).name / "claim.json"
+    taken = json.dumps({"token": "another", "time": time.time()}).encode()
+    held.write_bytes(taken)
+    time.sleep(0.5)  # ten beats
+    assert held.read_bytes() == taken
+    claim.release()
+    assert held.read_bytes() == taken
+    assert two.claim(STAGE) is None
+
+
+def test_claims_do_not_travel(caches: tuple[MirroredCache, MirroredCache]) -> None:
+    one, two = caches
+    claim = one.claim(STAGE)
+    assert claim is not None
+    _run(one)
+    assert sorted(p.name for p in two.folder(STAGE).iterdir()) == ["deep", "stage.json"]
+    claim.release()

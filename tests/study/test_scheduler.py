@@ -24,7 +24,7 @@ def _plan(edges: Mapping[str, str]) -> Plan:
     return Plan({stage.fingerprint: stage for stage in stages.values()}, ())
 
 
-class _Desk:
+class _Executor:
     """Keeps up to ``most`` stages running and ends the last one started first."""
 
     def __init__(self, cache: Cache, most: int, fails: str = "") -> None:
@@ -57,29 +57,29 @@ DIAMOND = {"a": "", "b": "", "c": "a", "d": "ab", "e": "d"}
 
 
 def test_with_room_for_one_the_order_is_the_plans(tmp_path: Path) -> None:
-    desk = _Desk(Cache(tmp_path), 1)
-    report = run_plan(_plan(DIAMOND), desk.cache, desk)
-    assert desk.log == list("aAbBcCdDeE")
+    executor = _Executor(Cache(tmp_path), 1)
+    report = run_plan(_plan(DIAMOND), executor.cache, executor)
+    assert executor.log == list("aAbBcCdDeE")
     assert len(report.ran) == 5
 
 
 def test_side_by_side_no_stage_starts_before_what_it_rests_on(tmp_path: Path) -> None:
-    desk = _Desk(Cache(tmp_path), 9)
-    run_plan(_plan(DIAMOND), desk.cache, desk)
-    assert desk.log[:2] == ["a", "b"]
+    executor = _Executor(Cache(tmp_path), 9)
+    run_plan(_plan(DIAMOND), executor.cache, executor)
+    assert executor.log[:2] == ["a", "b"]
     for stage, sources in DIAMOND.items():
         for source in sources:
-            assert desk.log.index(source.upper()) < desk.log.index(stage)
+            assert executor.log.index(source.upper()) < executor.log.index(stage)
 
 
 def test_what_rests_on_a_failure_fails_and_the_others_finish(tmp_path: Path) -> None:
-    desk, lines, collected = _Desk(Cache(tmp_path), 2, fails="a"), [], []
+    executor, lines, collected = _Executor(Cache(tmp_path), 2, fails="a"), [], []
     plan = _plan(DIAMOND | {"f": "b"})
     observers = (
         Announcer(lines.append),
         Collector(lambda stage: collected.append(stage.title)),
     )
-    report = run_plan(plan, desk.cache, desk, observers)
+    report = run_plan(plan, executor.cache, executor, observers)
     failed = {plan.stages[name].title: why for name, why in report.failed.items()}
     rests = "what it rests on failed"
     assert failed == {"a": "it burns", "c": rests, "d": rests, "e": rests}
@@ -90,10 +90,10 @@ def test_what_rests_on_a_failure_fails_and_the_others_finish(tmp_path: Path) -> 
 
 def test_a_finished_plan_starts_nothing(tmp_path: Path) -> None:
     cache = Cache(tmp_path)
-    run_plan(_plan(DIAMOND), cache, _Desk(cache, 1))
-    desk = _Desk(cache, 1)
-    report = run_plan(_plan(DIAMOND), cache, desk)
-    assert desk.log == []
+    run_plan(_plan(DIAMOND), cache, _Executor(cache, 1))
+    executor = _Executor(cache, 1)
+    report = run_plan(_plan(DIAMOND), cache, executor)
+    assert executor.log == []
     assert len(report.cached) == 5
 
 
@@ -104,16 +104,16 @@ def test_a_stage_that_another_run_holds_is_left_to_it_and_found_done(tmp_path: P
     assert claim is not None
     assert cache.claim(first) is None
 
-    class Other(_Desk):
+    class Other(_Executor):
         def wait(self) -> Finished:
             if "B" not in self.log:  # meanwhile the other run ends
                 cache.complete(first, [], 0.1)
                 claim.release()
             return super().wait()
 
-    desk, lines = Other(cache, 1), []
-    report = run_plan(plan, cache, desk, (Announcer(lines.append),))
-    assert desk.log == list("bBcCdDeE")
+    executor, lines = Other(cache, 1), []
+    report = run_plan(plan, cache, executor, (Announcer(lines.append),))
+    assert executor.log == list("bBcCdDeE")
     assert report.elsewhere == [first.fingerprint]
     assert "[2/5] a: done by another run" in lines
 
@@ -127,9 +127,9 @@ def test_a_stage_that_another_run_gave_up_is_taken_over(
     claim = cache.claim(next(iter(plan.stages.values())))
     assert claim is not None
     monkeypatch.setattr(scheduler.time, "sleep", lambda _: claim.release())
-    desk = _Desk(cache, 1)
-    run_plan(plan, cache, desk)
-    assert desk.log == ["a", "A"]
+    executor = _Executor(cache, 1)
+    run_plan(plan, cache, executor)
+    assert executor.log == ["a", "A"]
 
 
 _RUN = """
@@ -137,9 +137,9 @@ import sys, time
 from pathlib import Path
 from ratewise.study.cache import Cache
 from ratewise.study.plan import Plan, Stage
-from ratewise.study.scheduler import LocalDesk, run_plan
+from ratewise.study.scheduler import Finished, run_plan
 
-class Desk:
+class Executor:
     room, stage = True, None
     @property
     def busy(self): return self.stage is not None
@@ -149,11 +149,11 @@ class Desk:
         print(stage.title, flush=True)
         time.sleep(0.02)
         cache.complete(stage, [], 0.02)
-        return __import__("ratewise.study.scheduler", fromlist=["Finished"]).Finished(stage, 0.02)
+        return Finished(stage, 0.02)
 
 cache = Cache(Path(sys.argv[1]))
 stages = [Stage("train", str(i), {"i": i}) for i in range(60)]
-run_plan(Plan({s.fingerprint: s for s in stages}, ()), cache, Desk())
+run_plan(Plan({s.fingerprint: s for s in stages}, ()), cache, Executor())
 """
 
 

@@ -12,6 +12,7 @@ import typer
 
 from ratewise.cli.store_facts import control_line, fact_lines
 from ratewise.cli.store_rates import RateOptions, compress_by_rate
+from ratewise.cli.store_source import prepare_settings, source_of
 from ratewise.cli.support import (
     AddressOption,
     EngineOption,
@@ -25,11 +26,9 @@ from ratewise.cli.support import (
     print_json,
 )
 from ratewise.errors import InputError
-from ratewise.files import is_local
 
 if TYPE_CHECKING:
     from ratewise.data.compress import StoreSummary
-    from ratewise.data.prepare import PrepareSettings
     from ratewise.data.sources import Source
     from ratewise.execution import Resources
 
@@ -38,7 +37,6 @@ app = typer.Typer(no_args_is_help=True)
 _StorePath = Annotated[
     Path, typer.Argument(metavar="STORE", parser=place, help="Folder or address of a store.")
 ]
-_GENERATED = "-"
 
 
 @app.command()
@@ -138,7 +136,7 @@ def compress(
         resources = Resources(workers, engine, address)
         rates = RateOptions.parse(budget, objective, agreement, model, device)
         settings = prepare_settings(resize, short_side, crop, tile, grid)
-        source = _source(src, data, split, option or [], settings)
+        source = source_of(src, data, split, option or [], settings)
         control = None
         if shard_images is not None:
             summary = _compressed_shards(source, dst, codec, shard_images, rates, resources, quiet)
@@ -329,54 +327,6 @@ def verify(
         if problems:
             _name_problems(problems)
             fail(f"{path}: {count(len(problems), 'problem')}", code=1)
-
-
-def _source(
-    src: Path, data: str | None, split: str | None, options: list[str], prepare: PrepareSettings
-) -> Source:
-    from ratewise.data.sources import DatasetSource, FolderSource, StoreSource
-    from ratewise.data.store import is_store, open_store
-
-    if data is None:
-        if split or options:
-            raise InputError("--split and --set need --data")
-        if is_store(src):
-            return StoreSource(open_store(src), prepare)
-        if not is_local(src):
-            raise InputError(f"{src}: no store here; a folder of images must be a local one")
-        return FolderSource(src, prepare)
-    from ratewise.cli.data import open_named
-
-    dataset = open_named(data, None if str(src) == _GENERATED else src, options)
-    if split is None:
-        raise InputError(f"--split is missing (allowed: {', '.join(dataset.splits)})")
-    return DatasetSource(dataset, split, prepare)
-
-
-def prepare_settings(
-    resize: str | None,
-    short_side: int | None,
-    crop: str | None,
-    tile: str | None,
-    grid: str | None,
-) -> PrepareSettings:
-    """The options of preparing images, as typed. InputError names a wrong one."""
-    from ratewise.data.prepare import PrepareSettings
-    from ratewise.validation import validate
-
-    pairs = {"resize": resize, "crop": crop, "tile": tile, "grid": grid}
-    value: dict[str, Any] = {key: _pair(key, text) for key, text in pairs.items() if text}
-    if short_side is not None:
-        value["short_side"] = short_side
-    return validate(PrepareSettings, value, "prepare")
-
-
-def _pair(key: str, text: str) -> tuple[int, int]:
-    width, _, height = text.lower().partition("x")
-    if not (width.isdecimal() and height.isdecimal()):
-        form = "COLUMNSxROWS, such as 4x3" if key == "grid" else "WIDTHxHEIGHT, such as 240x180"
-        raise InputError(f"--{key} = {text!r}: must be {form}")
-    return int(width), int(height)
 
 
 def _name_problems(problems: list[str] | tuple[str, ...]) -> None:

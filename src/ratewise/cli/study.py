@@ -137,7 +137,7 @@ def run(
                 announce=(lambda line: None) if quiet else say,
                 view=view,
             )
-            ran = bool(done.ran)
+            ran = bool(done.ran or done.elsewhere)
         except StageError as error:
             failure = error
         report_path = planned.folder / "report.html"

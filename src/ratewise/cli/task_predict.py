@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
-from ratewise.cli.store import prepare_settings
+from ratewise.cli.store_source import prepare_settings
 from ratewise.cli.support import (
     AddressOption,
     EngineOption,

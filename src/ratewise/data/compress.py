@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -164,20 +164,32 @@ def finish_store(
     failures: list[tuple[str, Failure]],
 ) -> State:
     """Turn the journal into the manifest; the state of the finished store, written last."""
+    return write_finished(
+        destination, state, journal.records(entry.key for entry in entries), failures
+    )
+
+
+def write_finished(
+    destination: Path,
+    state: State,
+    records: Iterable[Record],
+    failures: Sequence[tuple[str, Failure]],
+) -> State:
+    """Write manifest and failures of a finished store, and its state last; the state."""
     images = total = pixels = source_bytes = 0
     last = None
 
     def counted() -> Iterator[Record]:
         nonlocal images, total, pixels, source_bytes, last
-        for record in journal.records(entry.key for entry in entries):
+        for record in records:
             images, total = images + 1, total + record.bytes
             pixels += record.width * record.height
             source_bytes += record.source_bytes if record.source != last else 0  # tiles share it
             last = record.source
             yield record
 
-    write_manifest(destination / MANIFEST, counted())
-    write_failures(destination, failures)
+    write_manifest(destination / MANIFEST, counted(), shards=state.shard_images is not None)
+    _write_failures(destination / FAILURES, failures)
     control = state.rate_control
     state = replace(
         state,
@@ -193,9 +205,7 @@ def finish_store(
     return state
 
 
-def write_failures(destination: Path, failures: Sequence[tuple[str, Failure]]) -> None:
-    """Write the ``failures.csv`` of a store, or remove it where nothing failed."""
-    path = destination / FAILURES
+def _write_failures(path: Path, failures: Sequence[tuple[str, Failure]]) -> None:
     if not failures:
         path.unlink(missing_ok=True)
         return

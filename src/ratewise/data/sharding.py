@@ -16,13 +16,13 @@ from typing import Any
 
 from ratewise import codecs
 from ratewise.data.coding import CannotWriteError, Job, Task, Trips, code_image, coded_together
-from ratewise.data.compress import StoreSummary, store_summary, write_failures
+from ratewise.data.compress import StoreSummary, store_summary, write_finished
 from ratewise.data.destination import begin_state, check_apart, check_destination
-from ratewise.data.manifest import MANIFEST, Record, iterate_manifest, write_manifest
+from ratewise.data.manifest import Record, iterate_manifest, write_manifest
 from ratewise.data.naming import assign_names
 from ratewise.data.shards import FOLDER, Sample, shard_name, write_shard
 from ratewise.data.sources import Entry, Loaded, Source
-from ratewise.data.store import State, cached_codec, versions_json, write_state
+from ratewise.data.store import cached_codec, versions_json, write_state
 from ratewise.errors import InputError, RatewiseError
 from ratewise.execution import Failure, Resources, map_items, progress
 from ratewise.execution.locks import lock
@@ -34,7 +34,7 @@ _TOGETHER = 32
 
 
 @dataclass(frozen=True)
-class _Shard:
+class Shard:
     """A shard to make: its number, and its tasks, the first of which has the number ``first``."""
 
     number: int
@@ -71,12 +71,14 @@ def compress_shards(
     entries = source.entries()
     if not entries:
         raise InputError(f"{source.root or 'the source'}: no images found")
-    shards = list(_shards(entries, codec.suffix, shard_images))
+    shards = list(shards_of(entries, codec.suffix, shard_images))
     with ExitStack() as held:
         if is_local(destination):
             held.enter_context(_alone(destination))
-        todo = [shard for shard in shards if not _is_made(destination, shard)]
-        _check_kept(destination, {entry.key for entry in entries}, todo, shards)
+        todo = shards
+        if earlier:  # else there is nothing to look for, which at an address takes its time
+            todo = [shard for shard in shards if not _is_made(destination, shard)]
+            _check_kept(destination, {entry.key for entry in entries}, todo, shards)
         if earlier and earlier.complete and not todo:
             return store_summary(earlier, done=0, skipped=len(entries), failed=0)
         source.check([t.entry for s in todo for t in s.tasks], resources, quiet=quiet)
@@ -86,16 +88,18 @@ def compress_shards(
             raise InputError(f"{destination}: cannot be written ({error.strerror})") from None
         job = Job(source, destination, codec.spec, versions_json(dict(codec.versions)))
         _make(job, todo, len(entries), resources, quiet)
-        state, failed = _finish(destination, state, shards)
-    tried = sum(len(shard.tasks) for shard in todo)
+        failures = _failures(destination, shards)
+        state = write_finished(destination, state, _records(destination, shards), failures)
+    tried, failed = sum(len(shard.tasks) for shard in todo), len(failures)
     return store_summary(state, done=tried - failed, skipped=len(entries) - tried, failed=failed)
 
 
-def _shards(entries: Sequence[Entry], suffix: str, size: int) -> Iterator[_Shard]:
+def shards_of(entries: Sequence[Entry], suffix: str, size: int) -> Iterator[Shard]:
+    """The shards of a source's images, ``size`` of them in each."""
     names = assign_names(entries, suffix)
     for number, first in enumerate(range(0, len(entries), size)):
         pairs = zip(entries[first : first + size], names[first : first + size], strict=True)
-        yield _Shard(number, first, tuple(Task(entry, *name) for entry, name in pairs))
+        yield Shard(number, first, tuple(Task(entry, *name) for entry, name in pairs))
 
 
 def _alone(destination: Path) -> Any:
@@ -123,7 +127,7 @@ def _read_mark(destination: Path, number: int) -> dict[str, Any] | None:
         return None
 
 
-def _is_made(destination: Path, shard: _Shard) -> bool:
+def _is_made(destination: Path, shard: Shard) -> bool:
     """Whether a shard is there, of these images and without failures. A look, no reading."""
     mark = _read_mark(destination, shard.number)
     if mark is None or mark.get("digest") != shard.digest or mark.get("failures"):
@@ -136,7 +140,7 @@ def _is_made(destination: Path, shard: _Shard) -> bool:
 
 
 def _check_kept(
-    destination: Path, keys: set[str], todo: Sequence[_Shard], shards: Sequence[_Shard]
+    destination: Path, keys: set[str], todo: Sequence[Shard], shards: Sequence[Shard]
 ) -> None:
     """Raise :class:`InputError` if the store has images that the source has no more."""
     numbers = [shard.number for shard in todo]
@@ -158,7 +162,7 @@ def _check_kept(
         )
 
 
-def _make(job: Job, todo: Sequence[_Shard], total: int, resources: Resources, quiet: bool) -> None:
+def _make(job: Job, todo: Sequence[Shard], total: int, resources: Resources, quiet: bool) -> None:
     """Have every shard made; RatewiseError names one that cannot be."""
     skipped = total - sum(len(shard.tasks) for shard in todo)
     with (
@@ -174,7 +178,7 @@ def _make(job: Job, todo: Sequence[_Shard], total: int, resources: Resources, qu
             bar.advance(len(outcome.item.tasks))
 
 
-def _make_shard(job: Job, shard: _Shard) -> None:
+def _make_shard(job: Job, shard: Shard) -> None:
     """Make a shard, unless a worker that died since has made it."""
     if _is_made(job.destination, shard):
         return
@@ -199,7 +203,7 @@ def _make_shard(job: Job, shard: _Shard) -> None:
 
 
 def _samples(
-    job: Job, shard: _Shard, labels: dict[str, int], failures: list[tuple[str, Failure]]
+    job: Job, shard: Shard, labels: dict[str, int], failures: list[tuple[str, Failure]]
 ) -> Iterator[Sample]:
     """The samples of a shard, made as they are written; what fails is added to ``failures``."""
     numbers = {task.entry.key: shard.first + i for i, task in enumerate(shard.tasks)}
@@ -223,36 +227,16 @@ def _samples(
             yield from samples or ()
 
 
-def _finish(destination: Path, state: State, shards: Sequence[_Shard]) -> tuple[State, int]:
-    """Write the manifest of all shards, and the state last; the number of failures."""
-    images = total = pixels = source_bytes = 0
-    last = None
+def _records(destination: Path, shards: Sequence[Shard]) -> Iterator[Record]:
+    """The records of all shards, those of one at a time."""
+    for shard in shards:
+        yield from iterate_manifest(_beside(destination, shard.number, "parquet"))
 
-    def counted() -> Iterator[Record]:
-        nonlocal images, total, pixels, source_bytes, last
-        for shard in shards:
-            for record in iterate_manifest(_beside(destination, shard.number, "parquet")):
-                images, total = images + 1, total + record.bytes
-                pixels += record.width * record.height
-                source_bytes += record.source_bytes if record.source != last else 0  # tiles
-                last = record.source
-                yield record
 
-    write_manifest(destination / MANIFEST, counted(), shards=True)
-    failures = [
+def _failures(destination: Path, shards: Sequence[Shard]) -> list[tuple[str, Failure]]:
+    """What failed in any shard."""
+    return [
         (key, Failure(kind, message))
         for shard in shards
         for key, kind, message in (_read_mark(destination, shard.number) or {})["failures"]
     ]
-    write_failures(destination, failures)
-    state = replace(
-        state,
-        complete=True,
-        images=images,
-        failed=len(failures),
-        bytes=total,
-        pixels=pixels,
-        source_bytes=source_bytes,
-    )
-    write_state(destination, state)
-    return state, len(failures)

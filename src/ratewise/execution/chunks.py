@@ -22,7 +22,7 @@ T = TypeVar("T")
 # the workers lose where there are as many of them as cores.
 _CHUNK_SECONDS = 0.1
 _LARGEST_CHUNK = 32
-CHUNKS_AHEAD = 3  # per worker
+_CHUNKS_AHEAD = 3  # per worker
 
 Results: TypeAlias = tuple[list[tuple[Any, Failure | None]], float]
 """What became of the items of a chunk, and the seconds it took."""
@@ -91,7 +91,7 @@ def map_chunks(
     size = 1
     try:
         while True:
-            while len(window) < CHUNKS_AHEAD * workers:
+            while len(window) < _CHUNKS_AHEAD * workers:
                 chunk = list(islice(source, _last_ones(source, size, workers)))
                 if not chunk:
                     break

@@ -54,7 +54,6 @@ def connect(resources: Resources) -> Any:
     package = ray()
     if package.is_initialized():
         return package
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
     if resources.address is None:
         options |= {"include_dashboard": False, "num_cpus": resources.workers or available_cores()}

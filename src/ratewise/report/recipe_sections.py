@@ -71,6 +71,7 @@ def generalisation(results: pd.DataFrame, codecs: Sequence[str] = ()) -> str:
         parts += [
             element("h3", one.label) if one.label else "",
             wrap("div", figures, class_="plots wide"),
+            *(element("p", matrix.sentence) for matrix in one.maps if matrix.sentence),
             element("p", f"The colour of scores goes from {low} to {high}.", class_="quiet"),
         ]
     note = (

@@ -54,7 +54,7 @@ def needs(stage: Stage, cores: int, gpus: int) -> Needs:
     return Needs(cores=cores, gpus=min(gpus, 1), maps=False)
 
 
-class ClusterDesk:
+class ClusterExecutor:
     """Starts every stage that can run; the cluster runs as many as it has room for.
 
     A model computes on as many threads as it would here (``OMP_NUM_THREADS``, or the cores of this

@@ -25,8 +25,8 @@ from ratewise.study.results import read_results, results_table, write_results
 from ratewise.study.scheduler import (
     Announcer,
     Collector,
-    Desk,
-    LocalDesk,
+    Executor,
+    LocalExecutor,
     Observer,
     ScheduleReport,
     StageContext,
@@ -118,11 +118,11 @@ def run_study(
             Collector(collect),
         ]
         if view is None:
-            report = run_plan(plan, cache, _desk(plan, cache, context, None), observers)
+            report = run_plan(plan, cache, _executor(plan, cache, context, None), observers)
         else:
             with view.shown(), shown_on(view):
-                desk = _desk(plan, cache, context, view)
-                report = run_plan(plan, cache, desk, [*observers, view])
+                executor = _executor(plan, cache, context, view)
+                report = run_plan(plan, cache, executor, [*observers, view])
         write_results(results_table(settings, plan, cache), planned.folder)
         write_findings(read_findings(settings, plan, cache), planned.folder)
     if report.failed:
@@ -144,12 +144,12 @@ def open_run(folder: Path) -> tuple[StudySettings, Plan, Cache]:
     return validate(StudySettings, value["settings"], str(path)), plan, cache
 
 
-def _desk(plan: Plan, cache: Cache, context: StageContext, view: LiveView | None) -> Desk:
+def _executor(plan: Plan, cache: Cache, context: StageContext, view: LiveView | None) -> Executor:
     if context.resources.engine == "local":
-        return LocalDesk(plan, cache, context)
-    from ratewise.study.cluster import ClusterDesk
+        return LocalExecutor(plan, cache, context)
+    from ratewise.study.cluster import ClusterExecutor
 
-    return ClusterDesk(plan, cache, context, view)
+    return ClusterExecutor(plan, cache, context, view)
 
 
 def _check_devices(settings: StudySettings) -> None:

@@ -32,7 +32,7 @@ class LiveView:
             transient=True,
         )
         self._whole: Any = None
-        self._stages: dict[str, Any] = {}  # by their titles
+        self._stages: dict[str, tuple[str, Any]] = {}  # titles and bars, by fingerprint
         self._work: dict[str, tuple[Any, float, int]] = {}
 
     @contextmanager
@@ -52,7 +52,8 @@ class LiveView:
 
     def started(self, stage: Stage) -> None:
         """A line for the stage."""
-        self._stages[stage.title] = self._bars.add_task(f"  {stage.title}", total=None, note="")
+        bar = self._bars.add_task(f"  {stage.title}", total=None, note="")
+        self._stages[stage.fingerprint] = stage.title, bar
 
     def finished(self, finished: Finished) -> None:
         """Its line goes."""
@@ -63,9 +64,8 @@ class LiveView:
         self._ended(stage)
 
     def _ended(self, stage: Stage) -> None:
-        bar = self._stages.pop(stage.title, None)
-        if bar is not None:
-            self._bars.remove_task(bar)
+        if stage.fingerprint in self._stages:
+            self._bars.remove_task(self._stages.pop(stage.fingerprint)[1])
         self._bars.advance(self._whole)
 
     # What the work of a stage in this process shows --------------------------------------------
@@ -90,15 +90,15 @@ class LiveView:
             self._end_line(bar)
 
     def _line(self, description: str, total: int | None, done: int) -> Any:
-        bar = self._stages.get(description)
-        if bar is None:
-            return self._bars.add_task(f"    {description}", total=total, completed=done, note="")
-        self._bars.update(bar, total=total, completed=done)
-        return bar
+        for title, bar in self._stages.values():
+            if title == description:
+                self._bars.update(bar, total=total, completed=done)
+                return bar
+        return self._bars.add_task(f"    {description}", total=total, completed=done, note="")
 
     def _end_line(self, bar: Any) -> None:
-        if bar in self._stages.values():
-            self._bars.reset(bar, total=None, note="")
+        if any(bar == own for _, own in self._stages.values()):
+            self._bars.update(bar, note="")
         elif bar in self._bars.task_ids:
             self._bars.remove_task(bar)
 

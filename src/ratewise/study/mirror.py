@@ -12,6 +12,7 @@ import threading
 import time
 import uuid
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,9 @@ _STALE_SECONDS = 300.0
 _SETTLE_SECONDS = 1.0
 """Between taking over a stale claim and believing it, as two runs may take it over at once."""
 
-_STAYS_HERE = (".claim", ".lock", "error.txt", "checkpoint.pt")
+_CLAIM = "claim.json"
+_STAYS = frozenset({MANIFEST, _CLAIM, ".claim", ".lock", "error.txt", "checkpoint.pt"})
+"""Files of a stage that are not copied with the others."""
 
 
 class MirroredCache(Cache):
@@ -53,9 +56,8 @@ class MirroredCache(Cache):
 
     def _fetch(self, there: Path, here: Path) -> None:
         for source in there.rglob("*"):
-            name = source.relative_to(there)
-            if source.is_file() and str(name) != MANIFEST:
-                write_atomically(here / str(name), source.read_bytes())
+            if source.is_file() and not _stays(source):
+                write_atomically(here / str(source.relative_to(there)), source.read_bytes())
         write_atomically(here / MANIFEST, (there / MANIFEST).read_bytes())
 
     def complete(self, stage: Stage, files: Sequence[Path], seconds: float) -> None:
@@ -73,7 +75,7 @@ class MirroredCache(Cache):
         here = super().claim(stage)  # among those of this machine
         if here is None:
             return None
-        claim = _RemoteClaim(self._there(stage) / "claim.json", here)
+        claim = _RemoteClaim(self._there(stage) / _CLAIM, here)
         if claim.take():
             return claim
         here.release()
@@ -81,7 +83,7 @@ class MirroredCache(Cache):
 
 
 def _stays(path: Path) -> bool:
-    return path.name in _STAYS_HERE or path.name.startswith(".tmp-") or path.name == MANIFEST
+    return path.name in _STAYS or path.name.startswith(".tmp-")
 
 
 @dataclass(frozen=True)
@@ -99,6 +101,7 @@ class _RemoteClaim:
         self._path, self._here = path, here
         self._token = uuid.uuid4().hex
         self._released = threading.Event()
+        self._beats = threading.Thread(target=self._beat, name="claim", daemon=True)
 
     def take(self) -> bool:
         """Create the object, or take over one that is stale; False if another run holds it."""
@@ -108,10 +111,9 @@ class _RemoteClaim:
                 return False
             self._write("overwrite")
             time.sleep(_SETTLE_SECONDS)
-            held = self._read()
-            if held is None or held.token != self._token:
+            if not self._is_held():
                 return False
-        threading.Thread(target=self._beat, name="claim", daemon=True).start()
+        self._beats.start()
         return True
 
     def _create(self) -> bool:
@@ -133,19 +135,23 @@ class _RemoteClaim:
         except (OSError, ValueError, KeyError, TypeError):
             return None
 
+    def _is_held(self) -> bool:
+        held = self._read()
+        return held is not None and held.token == self._token
+
     def _beat(self) -> None:
         while not self._released.wait(_BEAT_SECONDS):
-            self._write("overwrite")
+            with suppress(OSError):  # the network is gone: perhaps it is back at the next beat
+                if self._is_held():  # else it was stale, and another run has taken it over
+                    self._write("overwrite")
 
     def release(self) -> None:
         """Delete the object."""
         self._released.set()
-        try:
-            held = self._read()
-            if held is not None and held.token == self._token:
+        self._beats.join()  # a beat under way would create it again
+        with suppress(OSError):  # what is not deleted becomes stale
+            if self._is_held():
                 self._path.unlink()
-        except OSError:
-            pass  # it becomes stale
         self._here.release()
 
 

@@ -1,7 +1,7 @@
 """Running a plan: each stage once, as soon as what it rests on is there.
 
-Where stages run is a :class:`Desk`'s matter: one after the other in this process, or side by side
-on a cluster (:mod:`ratewise.study.cluster`). What they leave behind is in the cache.
+Where stages run is an :class:`Executor`'s matter: one after the other in this process, or side by
+side on a cluster (:mod:`ratewise.study.cluster`). What they leave behind is in the cache.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class Finished:
     failure: str | None = None
 
 
-class Desk(Protocol):
+class Executor(Protocol):
     """Where stages run."""
 
     @property
@@ -108,7 +108,7 @@ class Observer(Protocol):
         """Another run finished a stage."""
 
 
-class LocalDesk:
+class LocalExecutor:
     """Runs stages in this process, one at a time."""
 
     def __init__(self, plan: Plan, cache: Cache, context: StageContext) -> None:
@@ -135,19 +135,19 @@ class LocalDesk:
 
 
 def run_plan(
-    plan: Plan, cache: Cache, desk: Desk, observers: Sequence[Observer] = ()
+    plan: Plan, cache: Cache, executor: Executor, observers: Sequence[Observer] = ()
 ) -> ScheduleReport:
     """Run every stage of ``plan`` that is not in ``cache``.
 
     A stage that fails, and those that rest on it, are left out; the others finish. A stage that
     another run on this cache holds is left to it, and taken up if that run gives it up.
     """
-    run = _PlanRun(plan, cache, desk, observers)
+    run = _PlanRun(plan, cache, executor, observers)
     try:
         while not run.ended:
             run.start_what_can_be()
-            if desk.busy:
-                run.ends(desk.wait())
+            if executor.busy:
+                run.ends(executor.wait())
             elif not run.ended:
                 time.sleep(_POLL_SECONDS)  # the rest is held by another run
     finally:
@@ -158,8 +158,10 @@ def run_plan(
 class _PlanRun:
     """The state of a run: what can be started (in the plan's order), held and claimed."""
 
-    def __init__(self, plan: Plan, cache: Cache, desk: Desk, observers: Sequence[Observer]) -> None:
-        self._plan, self._cache, self._desk, self._observers = plan, cache, desk, observers
+    def __init__(
+        self, plan: Plan, cache: Cache, executor: Executor, observers: Sequence[Observer]
+    ) -> None:
+        self._plan, self._cache, self._executor, self._observers = plan, cache, executor, observers
         self.report = ScheduleReport()
         self._names = list(plan.stages)
         self._claims: dict[str, Claim] = {}
@@ -179,21 +181,19 @@ class _PlanRun:
                 self._dependents.setdefault(source, []).append(name)
             if not missing:
                 heapq.heappush(self._ready, place)
+        cached = [plan.stages[name] for name in self.report.cached]
         for one in observers:
-            one.begins([plan.stages[name] for name in self._place], self._cached())
-
-    def _cached(self) -> list[Stage]:
-        return [self._plan.stages[name] for name in self.report.cached]
+            one.begins([plan.stages[name] for name in self._place], cached)
 
     @property
     def ended(self) -> bool:
         """Whether nothing is left to start or to wait for."""
-        return not self._place and not self._desk.busy
+        return not self._place and not self._executor.busy
 
     def start_what_can_be(self) -> None:
-        """Start what is ready while the desk has room; what another run holds stays ready."""
+        """Start what is ready while the executor has room; what another run holds stays ready."""
         held = []
-        while self._ready and self._desk.room:
+        while self._ready and self._executor.room:
             place = heapq.heappop(self._ready)
             stage = self._plan.stages[self._names[place]]
             if not self._begin(stage):
@@ -218,7 +218,7 @@ class _PlanRun:
         self._claims[name] = claim
         for one in self._observers:
             one.started(stage)
-        self._desk.start(stage)
+        self._executor.start(stage)
         return True
 
     def ends(self, finished: Finished) -> None:

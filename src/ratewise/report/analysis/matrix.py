@@ -34,7 +34,8 @@ class Matrix:
     """One map: ``values (trained, tested)`` from 0 to 1, means over seeds, NaN where missing.
 
     ``codecs`` names the columns and the last rows; ``rows`` the rows, of which the first is the
-    pre-trained model's where there is one. ``difference``: the values are differences.
+    pre-trained model's where there is one. ``difference``: the values are differences;
+    ``originals``: the first codec is none, but the originals.
     """
 
     title: str
@@ -42,6 +43,7 @@ class Matrix:
     codecs: tuple[str, ...]
     values: Values
     difference: bool = False
+    originals: bool = False
 
     @property
     def has_reference(self) -> bool:
@@ -60,7 +62,29 @@ class Matrix:
             for i, name in enumerate(self.rows)
         ]
         table = markdown(["trained on \\ tested on", *self.codecs], body, (0,))
-        return f"**{self.title}**\n\n{table}"
+        said = f"\n\n- {self.sentence}" if self.sentence else ""
+        return f"**{self.title}**\n\n{table}{said}"
+
+    @property
+    def sentence(self) -> str:
+        """What differences say of models that are tested on another codec than they were trained
+        on, and of those trained on originals alone; empty for a map of scores."""
+        if not self.difference:
+            return ""
+        elsewhere = ~np.eye(len(self.codecs), dtype=bool) & ~np.isnan(self.values)
+        if not elsewhere.any():
+            return ""
+        found = self.values[elsewhere]
+        low, high = signed_points(float(found.min())), signed_points(float(found.max()))
+        told = (
+            f"Tested on another codec than they were trained on, models differ by "
+            f"{signed_points(float(found.mean()))} points in the mean ({low} to {high}); "
+            f"{int((found > 0).sum())} of {len(found)} differences are above 0."
+        )
+        first = self.values[0, 1:]
+        if self.originals and not np.isnan(first).any():
+            told += f" Trained on originals: {signed_points(float(first.mean()))} in the mean."
+        return told
 
 
 @dataclass(frozen=True)
@@ -169,7 +193,8 @@ def _difference(
 
     names = tuple(_shown(codec, name_of_originals(expert)) for codec in codecs)
     values = np.array([[cell(train, test) for test in codecs] for train in codecs])
-    return Matrix(f"{title_of(EXPERT)} minus {title_of(name)}", names, names, values, True)
+    title = f"{title_of(EXPERT)} minus {title_of(name)}"
+    return Matrix(title, names, names, values, difference=True, originals=LOSSLESS in codecs[:1])
 
 
 def _shown(codec: str, originals: str) -> str:
