@@ -18,7 +18,8 @@ from ratewise import codecs
 from ratewise.cli.main import app
 from ratewise.errors import InputError
 from ratewise.images import read_image, write_png
-from ratewise.joint.run import cells, train_joint
+from ratewise.joint.cells import cells
+from ratewise.joint.run import train_joint
 from ratewise.joint.samples import WithPhotographs
 from ratewise.joint.settings import JointTrainingSettings
 from ratewise.neural.models import Architecture

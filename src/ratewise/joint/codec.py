@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -12,6 +11,7 @@ from ratewise.errors import InputError
 from ratewise.images import Image, Mask
 from ratewise.joint import bitstream
 from ratewise.neural.codec import LearnedCodec
+from ratewise.training.header import read_header
 
 if TYPE_CHECKING:
     from ratewise.joint.coder import JointCoder
@@ -86,11 +86,7 @@ def _loaded(path: Path, *state: Any) -> JointCoder:
 
 @functools.lru_cache(maxsize=16)
 def _class_names(path: Path, *state: Any) -> tuple[str, ...]:
-    from safetensors import SafetensorError, safe_open
-
     try:
-        with safe_open(path, framework="numpy") as file:
-            header = json.loads((file.metadata() or {})["ratewise"])
-        return tuple(str(name) for name in header["classes"]["names"])
-    except (SafetensorError, OSError, KeyError, TypeError, ValueError):
+        return tuple(str(name) for name in read_header(path)["classes"]["names"])
+    except (InputError, KeyError, TypeError):
         raise InputError(f"{path}: is no packed joint codec") from None

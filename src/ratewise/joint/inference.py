@@ -14,7 +14,7 @@ from ratewise.tasks.decoding import Decoding, read_input
 from ratewise.tasks.inference import Prediction
 from ratewise.tasks.inputs import Input
 from ratewise.tasks.worker_inference import PredictJob
-from ratewise.training.weights import read_header
+from ratewise.training.header import read_header
 
 _NAME = "joint"
 

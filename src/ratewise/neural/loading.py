@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import functools
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ratewise.errors import CodecError, InputError
 from ratewise.files import sha256_file
+from ratewise.training.header import read_header
 
 if TYPE_CHECKING:
     from ratewise.neural.adaptation.library import AdaptedCoder
@@ -58,12 +58,9 @@ def adaptation_files(path: Path) -> list[Path]:
 
 def adaptation_names(path: Path) -> list[str]:
     """What the adaptation in a file is called, as far as the file tells without being loaded."""
-    from safetensors import SafetensorError, safe_open
-
     try:
-        with safe_open(path, framework="numpy") as file:
-            given = json.loads((file.metadata() or {})["ratewise"])["about"]["name"]
-    except (SafetensorError, OSError, KeyError, TypeError, ValueError):
+        given = read_header(path)["about"]["name"]
+    except (InputError, KeyError, TypeError):
         return [path.stem]  # what is wrong with it is said where it is loaded
     return [path.stem, given] if isinstance(given, str) else [path.stem]
 

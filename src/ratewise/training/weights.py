@@ -15,8 +15,8 @@ from torch import Tensor, nn
 
 from ratewise.errors import InputError
 from ratewise.files import write_atomically
+from ratewise.training.header import KEY, header_of
 
-_KEY = "ratewise"
 _NESTED_UNDER = ("state_dict", "model_state_dict", "model")
 
 
@@ -29,18 +29,7 @@ def save_weights(path: Path, weights: nn.Module | Mapping[str, Tensor], header: 
     state = weights.state_dict() if isinstance(weights, nn.Module) else weights
     tensors = {key: value.detach().cpu().contiguous().clone() for key, value in state.items()}
     text = json.dumps(dict(header or {}), sort_keys=True)
-    write_atomically(path, save(tensors, {_KEY: text}))
-
-
-def read_header(path: Path) -> dict[str, Any]:
-    """The header of a safetensors file alone; errors as :func:`load_weights`."""
-    if not path.is_file():
-        raise InputError(f"{path}: no such weights file")
-    try:
-        with safe_open(path, framework="numpy") as file:
-            return _header(path, file.metadata() or {})
-    except (SafetensorError, OSError) as error:
-        raise InputError(f"{path}: not a readable safetensors file ({error})") from error
+    write_atomically(path, save(tensors, {KEY: text}))
 
 
 def load_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -57,14 +46,7 @@ def load_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
             state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
         raise InputError(f"{path}: not a readable safetensors file ({error})") from error
-    return state, _header(path, metadata)
-
-
-def _header(path: Path, metadata: Mapping[str, str]) -> dict[str, Any]:
-    try:
-        return dict(json.loads(metadata[_KEY]) if _KEY in metadata else metadata)
-    except (ValueError, TypeError):
-        raise InputError(f"{path}: not a readable safetensors file (damaged header)") from None
+    return state, header_of(path, metadata)
 
 
 def load_foreign(path: Path) -> dict[str, Tensor]:

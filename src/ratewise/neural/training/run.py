@@ -46,7 +46,7 @@ def train_codecs(
     identity: dict[str, Any] = {"images": photographs.fingerprint(), "held_out": held_out}
     state = None
     if settings.start is not None:
-        state = starting_weights(base / settings.start, settings)
+        state = starting_weights(base / settings.start, _architecture(settings))
         identity["start"] = sha256_file(base / settings.start)
     if settings.shared is not None:
         state = family.train("shared", settings.common_lambda, settings.shared, state, identity)
@@ -83,12 +83,11 @@ def split(photographs: Photographs, settings: CodecTrainingSettings) -> tuple[li
     return held_out, every
 
 
-def starting_weights(path: Path, settings: CodecTrainingSettings) -> dict[str, Tensor]:
+def starting_weights(path: Path, architecture: Architecture) -> dict[str, Tensor]:
     """The float weights in ``path``: of an earlier training, or a checkpoint of CompressAI.
 
-    Raises :class:`InputError` if they do not fit the settings' architecture, or were packed.
+    Raises :class:`InputError` if they do not fit ``architecture``, or were packed.
     """
-    model = new_model(settings)
     if path.suffix == ".safetensors":
         state, header = load_weights(path)
         if header.get("format") == FORMAT:
@@ -97,7 +96,8 @@ def starting_weights(path: Path, settings: CodecTrainingSettings) -> dict[str, T
             )
     else:
         state = dict(load_compressai(path).state_dict())
-    apply_weights(model, state, f"start = {path}")
+    with torch.random.fork_rng(devices=[]):  # the weights it is built with do not matter
+        apply_weights(architecture.build(), state, f"start = {path}")
     return state
 
 
@@ -177,10 +177,14 @@ class _Family:
 
 def new_model(settings: CodecTrainingSettings) -> CompressionModel:
     """The network with random weights that follow from the seed."""
-    shape = settings.architecture
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(torch_seed(Purpose.STEP, settings.seed))
-        return Architecture(shape.kind, shape.N, shape.M).build()
+        return _architecture(settings).build()
+
+
+def _architecture(settings: CodecTrainingSettings) -> Architecture:
+    shape = settings.architecture
+    return Architecture(shape.kind, shape.N, shape.M)
 
 
 _ELSEWHERE = {"name", "description", "lambdas", "shared", "each", "shared_lambda", "storage"}

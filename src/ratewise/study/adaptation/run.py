@@ -27,6 +27,7 @@ from ratewise.data.photographs import (
     spread_over,
 )
 from ratewise.errors import InputError
+from ratewise.execution.locks import shared_out
 from ratewise.files import fingerprint, read_json, write_json
 from ratewise.images import Image
 from ratewise.neural.adaptation.adaptation import Adaptation, load_adaptation
@@ -60,10 +61,10 @@ def run_forgetting(
 ) -> Comparison:
     """Make and measure every adaptation of ``settings``, and write the tables into ``folder``.
 
-    Killed and called again it goes on. Paths in the settings are relative to ``base``. ``only``
-    names targets: those of the others are not made now, so that several processes may share a
-    folder; what is there of them is in the tables. Without ``train`` nothing is made: the tables
-    are of what is there. ``said`` is told a sentence of each cell.
+    Killed and called again it goes on, and several processes may share a folder. Paths in the
+    settings are relative to ``base``. ``only`` names targets: those of the others are not made
+    now; what is there of them is in the tables. Without ``train`` nothing is made: the tables are
+    of what is there. ``said`` is told a sentence of each cell.
     Raises :class:`InputError`, before any work, for images or weights that are missing or too few,
     and sources that cannot be adapted.
     """
@@ -72,12 +73,12 @@ def run_forgetting(
     if strange:
         raise InputError(f"{strange[0]!r} is no target (allowed: {', '.join(run.targets)})")
     cells = settings.cells()
-    for number, cell in enumerate(cells, 1):
-        if not train or (only and cell.target not in only):
-            continue
+    wanted = [cell for cell in cells if train and (not only or cell.target in only)]
+    for cell in shared_out(wanted, lambda cell: folder / "locks" / f"{cell.name}.lock"):
         source, record = run.source_record(cell.quality), run.measured(cell)
         if said is not None:
-            said(f"{number}/{len(cells)} {_sentence(cell, record, source)}")
+            number = wanted.index(cell) + 1
+            said(f"{number}/{len(wanted)} {_sentence(cell, record, source)}")
     known = [(cell, run.known(cell)) for cell in cells]
     found = [(cell, record) for cell, record in known if record is not None]
     sources = {quality: run.source_record(quality) for quality in settings.all_qualities}
