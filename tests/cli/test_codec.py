@@ -234,3 +234,34 @@ def test_help_has_an_example(command: str) -> None:
     code, out, _ = run(command, "--help")
     assert code == 0
     assert f"Example: ratewise codec {command}" in out
+
+
+def test_crops_are_drawn_as_each_codec_has_them(picture: Path, tmp_path: Path) -> None:
+    code, out, _ = run(
+        *("crops", picture, tmp_path / "crops.png", "--codec", "jpeg:quality=5,90"),
+        *("--box", "10,4,24,16", "--title", "low", "--title", "high", "--enlarged", 3),
+    )
+    assert code == 0
+    assert re.match(r"low: \d\.\d{3} bpp, \d\d\.\d\d dB\nhigh: ", out)
+    sheet = read_image(tmp_path / "crops.png")
+    assert sheet.shape[1] >= 3 * 24 * 3
+    first = sheet[-16 * 3 :: 3, : 24 * 3 : 3]
+    np.testing.assert_array_equal(first, read_image(picture)[4:20, 10:34])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "what"),
+    [
+        (("--box", "1,2,3"), "must be four whole numbers X,Y,W,H"),
+        (("--box", "30,0,24,16"), "is not inside of the 50x40 image"),
+        (("--title", "a"), "1 titles for 2 codecs"),
+    ],
+)
+def test_crops_that_cannot_be_are_refused_before_any_work(
+    picture: Path, tmp_path: Path, arguments: tuple[str, ...], what: str
+) -> None:
+    target = tmp_path / "crops.png"
+    code, _, error = run("crops", picture, target, "--codec", "jpeg:quality=5,90", *arguments)
+    assert code == 2
+    assert what in error
+    assert not target.exists()

@@ -16,6 +16,7 @@ from forgetting_examples import TRAINING, WAYS, images, save_codecs, settings, s
 from ratewise.data.photographs import open_photographs, some_of, spread_over
 from ratewise.data.screens import render_screen
 from ratewise.errors import InputError
+from ratewise.images import read_image
 from ratewise.metrics.bjontegaard import bd_rate
 from ratewise.metrics.distortion import psnr
 from ratewise.neural.adaptation.adaptation import load_adaptation
@@ -365,3 +366,26 @@ def test_the_comparison_that_comes_with_the_code_finds_its_images(shared_data: P
     (kodak,) = found.source_images.test
     assert Path(str(kodak.root)).name == "kodak"
     assert len(open_photographs([ImagesSettings(root=str(shared_data / "kodak"))], Path())) == 24
+
+
+def test_pictures_show_each_way_and_what_becomes_of_an_old_file(base: Path) -> None:
+    found = {path.stem: read_image(path) for path in (base / "out" / "pictures").glob("*.png")}
+    assert set(found) == {"screens", "screens-source", "screens-old-file"}
+    rows = -(-(2 + len(WAYS)) // 4)  # the original, the source and each way, four in a row
+    for name in ("screens", "screens-source"):
+        assert found[name].shape[0] > rows * 2 * 64
+        assert found[name].shape[1] == 4 * 2 * 96 + 3 * 6
+    first = found["screens-old-file"][40 : 40 + 128]  # under two lines of text
+    before, whole, encoder, decoder = (first[:, x : x + 192] for x in range(0, 4 * 198, 198))
+    np.testing.assert_array_equal(encoder, before)
+    assert (decoder != before).any()
+    assert (whole == whole[0, 0]).all()  # cannot be decoded
+
+
+def test_without_the_files_of_adaptations_no_pictures_are_drawn(base: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    shutil.copytree(base / "out" / "cells", out / "cells")
+    chosen = settings(["small-1.safetensors"])
+    run_forgetting(chosen, out, base=base, quiet=True, train=False)
+    assert (out / "points.csv").is_file()
+    assert not (out / "pictures").exists()

@@ -9,7 +9,17 @@ from typing import Annotated
 
 import typer
 
-from ratewise.cli import codec, codec_adapt, codec_train, data, restorer, store, study, task
+from ratewise.cli import (
+    codec,
+    codec_adapt,
+    codec_crops,
+    codec_train,
+    data,
+    restorer,
+    store,
+    study,
+    task,
+)
 
 app = typer.Typer(
     name="ratewise",
@@ -18,6 +28,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+codec.app.command("crops")(codec_crops.crops)
 codec.app.command("train")(codec_train.train)
 codec.app.command("adapt")(codec_adapt.adapt)
 codec.app.command("forgetting")(codec_adapt.forgetting)

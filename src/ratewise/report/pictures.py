@@ -77,7 +77,7 @@ def strip_png(strip: Strip, classes: Classes, *, width: int = 240) -> Image:
         rate = "" if column.bpp is None or column.bpp != column.bpp else f", {column.bpp:.2f} bpp"
         columns.append((f"{column.title}{rate}", column.image, column.prediction))
     drawn = [_column(title, i, m, classes, strip.zoom, width) for title, i, m in columns]
-    return _beside(drawn)
+    return beside(drawn)
 
 
 def _column(
@@ -92,16 +92,17 @@ def _column(
     half = (width - _GAP) // 2
     pair = [scale(crop(p, zoom), half, smooth=False) for p in (image, coloured)]
     rows = [
-        _caption(title, width),
+        caption(title, width),
         _boxed(scale(image, width), zoom, width / image.shape[1]),
         _boxed(scale(coloured, width, smooth=False), zoom, width / image.shape[1]),
-        _fit(_beside(pair), width),
+        _fit(beside(pair), width),
     ]
     gap = np.full((_GAP, width, 3), 255, np.uint8)
     return np.concatenate([part for row in rows for part in (row, gap)])
 
 
-def _caption(title: str, width: int) -> Image:
+def caption(title: str, width: int) -> Image:
+    """``title`` on white, ``width`` pixels wide."""
     font = ImageFont.load_default(size=max(width // 18, 9))
     picture = PillowImage.new("RGB", (width, max(width // 10, 14)), "white")
     ImageDraw.Draw(picture).text((0, 2), title, fill=(20, 20, 20), font=font)
@@ -123,7 +124,8 @@ def _fit(pixels: Image, width: int) -> Image:
     return np.pad(pixels, ((0, 0), (0, missing), (0, 0)), constant_values=255)
 
 
-def _beside(pictures: Sequence[Image]) -> Image:
+def beside(pictures: Sequence[Image]) -> Image:
+    """Pictures side by side on white, a gap between them."""
     height = max(p.shape[0] for p in pictures)
     parts: list[Image] = []
     for picture in pictures:

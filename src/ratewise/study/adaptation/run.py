@@ -7,6 +7,7 @@
     OUT/cells/camvid-cawf-100-q3-5e6f7a8b.json                 what was measured of it
     OUT/cells/source-q3-9c0d1e2f.json                          of the source codec
     OUT/points.csv, bdrate.csv, forgetting.csv, adaptations.csv
+    OUT/pictures/camvid.png                                    see :mod:`.pictures`
 
 The digits at a name's end say what decides the content, so whatever is there is right, and is not
 made again. Changed settings leave what was made before alone.
@@ -37,6 +38,7 @@ from ratewise.neural.models import CompressionModel
 from ratewise.neural.training.settings import ImagesSettings
 from ratewise.neural.weights import PackedModel, load
 from ratewise.study.adaptation.measures import VERSION, Record, SourceOn, measure
+from ratewise.study.adaptation.pictures import draw_pictures
 from ratewise.study.adaptation.settings import Cell, ForgettingSettings
 from ratewise.study.adaptation.tables import SOURCE, Comparison, make_tables
 from ratewise.training.checkpoint import NAME as CHECKPOINT
@@ -84,6 +86,8 @@ def run_forgetting(
     sources = {quality: run.source_record(quality) for quality in settings.all_qualities}
     result = make_tables(settings, found, sources)
     result.save(folder)
+    for target in run.targets:
+        run.draw(target, cells)
     return result
 
 
@@ -176,6 +180,28 @@ class _Run:
         if not path.is_file():
             write_json(path, {name: self._on(quality, name).records for name in self.tests})
         return dict(read_json(path))
+
+    def draw(self, target: str, cells: Sequence[Cell]) -> None:
+        """Draw what the adaptations to a target do at one quality, as far as their files are there.
+
+        The quality is the one that most ways were tried at, of each way the adaptation to the most
+        images.
+        """
+        there = [one for one in cells if one.target == target and self.path(one).is_file()]
+        tried = [quality for quality, _ in {(one.quality, one.label): None for one in there}]
+        quality = max(tried, key=lambda one: (tried.count(one), one), default=None)
+        if quality is None:
+            return
+        own = sorted((one for one in there if one.quality == quality), key=lambda one: one.images)
+        latest = {one.label: one for one in own}
+        draw_pictures(
+            self.folder / "pictures",
+            target,
+            self.models[quality],
+            {cell.label: load_adaptation(self.path(cell)) for cell in latest.values()},
+            self._images(target)[0],
+            self._images(SOURCE)[0],
+        )
 
     def _adapted(self, cell: Cell) -> Adaptation:
         path = self.path(cell)
