@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from made_up_study import CLASSES, RATES, SCORES, row
 
-from ratewise.report.model import Strip, StripColumn, StudySummary
+from ratewise.report.model import StageCost, Strip, StripColumn, StudySummary
 
 
 @pytest.fixture
@@ -42,7 +42,11 @@ def study() -> StudySummary:
         classes=CLASSES,
         codecs=[codec for codec in RATES if codec != "png"],
         environment={"torch": "2.x"},
-        stage_times=[("compress", 6, 12.5, 1234567), ("train", 8, 4000.0, None)],
+        stages=[
+            StageCost("compress", "compress train, jpeg:quality=5", 5.25, 1000000),
+            StageCost("compress", "compress test, jpeg:quality=5", 7.25, 234567),
+            StageCost("train", "train segmentation", 4000.0, None),
+        ],
     )
 
 

@@ -142,3 +142,17 @@ def test_a_loss_within_the_spread_is_called_so(results):
     kept = kept.assign(miou=kept["miou"].where(~compressed, kept["seed"].map({0: 0.75, 1: 0.67})))
     assert "loses 1.0 ± 8.5 mIoU points" in main_finding(kept)[0]
     assert "less than the spread between seeds" in main_finding(kept)[0]
+
+
+def test_stages_are_listed_by_kind_and_each_by_itself(html):
+    text = html[html.index("<h3>Stages</h3>") :]
+    kinds, each = text.split("<details>")[:2]
+    rows = [re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row) for row in kinds.split("<tr>")[2:]]
+    assert rows[0] == ["compress", "2", "12.5 s", "1,234,567"]
+    assert rows[1] == ["train", "1", "67 min", "-"]
+    each = each[: each.index("</details>")]
+    assert "All 3 stages" in each
+    assert (
+        each.index("train segmentation") < each.index("compress test") < each.index("train, jpeg")
+    )
+    assert "234,567" in each

@@ -12,10 +12,17 @@ import pytest
 from study_examples import MINIATURE, RESTORED, write_study
 
 from ratewise.execution import Resources
+from ratewise.study import scheduler
 from ratewise.study.engine import PlannedStudy, plan_study, run_study
 from ratewise.study.settings import Study, load_study
 
 Start = Callable[[Path, Path], "subprocess.Popen[str]"]
+
+
+@pytest.fixture(autouse=True)
+def _tried_again_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody waits before a stage is tried again."""
+    monkeypatch.setattr(scheduler, "RETRY_SECONDS", (0.0, 0.0))
 
 
 @pytest.fixture

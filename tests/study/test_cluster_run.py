@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -18,10 +19,11 @@ from ratewise.study.plan import Stage
 pytest.importorskip("ray", reason="Ray has no wheel for this Python")
 
 
-def _run(study: Path, out: Path) -> subprocess.Popen[str]:
+def _run(study: Path, out: Path, *more: str) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "ratewise", "study", "run", str(study), "--out", str(out)]
+    command += ["--set", "configurations=[OO, CC]", "--engine", "ray", "--workers", "2"]
     return subprocess.Popen(
-        [*command, "--set", "configurations=[OO, CC]", "--engine", "ray", "--workers", "2"],
+        [*command, *more],
         env=os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -61,21 +63,57 @@ def test_rows_are_the_local_ones_even_where_a_stage_is_killed(
     miniature: Path, finished_run: Path, tmp_path: Path
 ) -> None:
     process = _run(miniature, tmp_path / "out")
-    deadline = time.monotonic() + 120
-    trained = tmp_path / "out" / "cache"
-    while not (list(trained.glob("train-*")) and _stage_workers(process.pid)):
-        assert process.poll() is None, process.communicate()[1]
-        assert time.monotonic() < deadline, "no training began"
-        time.sleep(0.05)
+    _wait_for_training(process, tmp_path / "out", process.pid)
     for victim in _stage_workers(process.pid):
         os.kill(victim, signal.SIGKILL)
+    _check(process, tmp_path / "out", finished_run)
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="finds the worker in /proc")
+def test_a_stage_whose_machine_vanishes_is_done_by_another(
+    miniature: Path, finished_run: Path, tmp_path: Path
+) -> None:
+    from ray.cluster_utils import Cluster
+
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0})
+    try:
+        nodes = [cluster.add_node(num_cpus=1) for _ in range(2)]
+        process = _run(miniature, tmp_path / "out", "--address", cluster.address)
+        raylets = {_raylet(node): node for node in nodes}
+        pid = _wait_for_training(process, tmp_path / "out", *raylets)
+        cluster.remove_node(raylets[pid], allow_graceful=False)
+        _check(process, tmp_path / "out", finished_run)
+    finally:
+        cluster.shutdown()
+
+
+def _raylet(node: Any) -> int:
+    """The process of a node whose children are its workers."""
+    (raylet,) = node.all_processes["raylet"]
+    return int(raylet.process.pid)
+
+
+def _wait_for_training(process: subprocess.Popen[str], out: Path, *pids: int) -> int:
+    """The one of ``pids`` below which a stage runs, once the study trains."""
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        at_work = [pid for pid in pids if _stage_workers(pid)]
+        if list((out / "cache").glob("train-*")) and at_work:
+            return at_work[0]
+        assert process.poll() is None, process.communicate()[1]
+        time.sleep(0.05)
+    raise AssertionError("no training began")
+
+
+def _check(process: subprocess.Popen[str], out: Path, finished_run: Path) -> None:
+    """The run ends well, with the rows of the local engine."""
     printed, errors = process.communicate(timeout=240)
     assert process.returncode == 0, errors
     assert "report:" in printed
     assert "train segmentation" in errors
     local = pd.read_parquet(finished_run / "results.parquet")
     local = local[local.train_channel == local.test_channel].reset_index(drop=True)
-    pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "out" / "results.parquet"), local)
+    pd.testing.assert_frame_equal(pd.read_parquet(out / "results.parquet"), local)
 
 
 def test_what_stages_need() -> None:

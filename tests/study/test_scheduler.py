@@ -6,13 +6,23 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from types import ModuleType
+from typing import cast
 
 import pandas as pd
 import pytest
 
+from ratewise.errors import InputError
 from ratewise.study.cache import Cache
 from ratewise.study.plan import Plan, Stage
-from ratewise.study.scheduler import Announcer, Collector, Finished, run_plan
+from ratewise.study.scheduler import (
+    Announcer,
+    Collector,
+    Finished,
+    StageContext,
+    attempt,
+    run_plan,
+)
 
 
 def _plan(edges: Mapping[str, str]) -> Plan:
@@ -194,3 +204,50 @@ def test_two_studies_share_a_cache(miniature: Path, finished_run: Path, tmp_path
     assert run_study(planned, resources=Resources(1), quiet=True).ran == []
     pd.testing.assert_frame_equal(read_results(tmp_path / "out"), read_results(finished_run))
     assert open_run(tmp_path / "out")[2].path == cache.resolve()
+
+
+class _Runner:
+    """A stage that fails as many times as it is told to, each time in the same way."""
+
+    def __init__(self, failures: int, error: Exception) -> None:
+        self.left, self.error, self.tries = failures, error, 0
+
+    def run(self, stage: Stage, inputs: object, folder: Path, context: object) -> list[Path]:
+        self.tries += 1
+        if self.tries <= self.left:
+            raise self.error
+        (folder / "result").write_text("made")
+        return [folder / "result"]
+
+
+def _attempted(runner: _Runner, cache: Cache, monkeypatch: pytest.MonkeyPatch) -> Finished:
+    monkeypatch.setitem(sys.modules, "ratewise.study.stages.train", cast("ModuleType", runner))
+    plan = _plan({"a": ""})
+    (stage,) = plan.stages.values()
+    return attempt(stage, plan, cache, cast("StageContext", None))
+
+
+def test_what_fails_for_a_moment_is_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runner, cache = _Runner(2, OSError("the network is away")), Cache(tmp_path)
+    finished = _attempted(runner, cache, monkeypatch)
+    assert (finished.failure, runner.tries) == (None, 3)
+    assert cache.is_complete(finished.stage)
+    assert not (cache.folder(finished.stage) / "error.txt").exists()
+
+
+def test_a_stage_fails_after_its_retries(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    runner, cache = _Runner(9, OSError("the network is away")), Cache(tmp_path)
+    finished = _attempted(runner, cache, monkeypatch)
+    assert finished.failure == "OSError: the network is away (tried 3 times)"
+    assert runner.tries == 3
+    assert "the network is away" in (cache.folder(finished.stage) / "error.txt").read_text()
+
+
+def test_what_the_user_must_change_is_not_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runner = _Runner(9, InputError("one of the images is gone"))
+    finished = _attempted(runner, Cache(tmp_path), monkeypatch)
+    assert (finished.failure, runner.tries) == ("one of the images is gone", 1)

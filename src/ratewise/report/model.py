@@ -10,14 +10,23 @@ from ratewise.images import Image, Mask
 
 
 @dataclass(frozen=True)
+class StageCost:
+    """The seconds that a stage took and the bytes that it left (None where not counted)."""
+
+    kind: str
+    title: str
+    seconds: float
+    bytes: int | None
+
+
+@dataclass(frozen=True)
 class StudySummary:
     """What was studied, and how and where it ran.
 
     ``configurations`` and ``codecs`` list what the study asked for; combinations without a result
     row (a failed stage) are shown as "-". An empty ``configurations`` means: those of the rows.
     ``restorers`` names the study's restorers, its first one first, and says which are adversarial.
-    ``stage_times`` holds (kind of stage, number of stages, seconds and bytes of all of them
-    together); the bytes are None where they were not counted.
+    ``stages`` are those that have a result.
     """
 
     name: str
@@ -30,7 +39,7 @@ class StudySummary:
     classes: Classes | None
     codecs: Sequence[str]
     environment: Mapping[str, str] = field(default_factory=dict)
-    stage_times: Sequence[tuple[str, int, float, int | None]] = ()
+    stages: Sequence[StageCost] = ()
     configurations: Sequence[str] = ()
     restorers: Mapping[str, bool] = field(default_factory=dict)
 

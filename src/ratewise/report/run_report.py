@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import platform
-from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,7 +14,7 @@ from ratewise.errors import InputError
 from ratewise.files import read_json, write_atomically, write_json
 from ratewise.images import read_mask, write_png
 from ratewise.metrics.rate import bits_per_pixel
-from ratewise.report.model import Strip, StripColumn, StudySummary
+from ratewise.report.model import StageCost, Strip, StripColumn, StudySummary
 from ratewise.report.page import write_report
 from ratewise.report.pictures import choose_zoom, strip_png
 from ratewise.report.tables import family
@@ -114,7 +113,7 @@ def _summary(settings: StudySettings, plan: Plan, cache: Cache, folder: Path) ->
         classes=_classes(plan, cache),
         codecs=settings.codecs,
         environment=_environment(),
-        stage_times=_stage_times(plan, cache),
+        stages=_stages(plan, cache),
         configurations=list(dict.fromkeys(configurations)),
         restorers={
             name: restorer.adversarial for name, restorer in settings.restoration.restorers.items()
@@ -129,18 +128,14 @@ def _environment() -> Mapping[str, str]:
     return {"python": platform.python_version(), "machine": platform.machine(), **versions}
 
 
-def _stage_times(plan: Plan, cache: Cache) -> list[tuple[str, int, float, int | None]]:
-    counts: Counter[str] = Counter()
-    seconds: Counter[str] = Counter()
-    sizes: dict[str, int | None] = {}
+def _stages(plan: Plan, cache: Cache) -> list[StageCost]:
+    found = []
     for stage in plan.stages.values():
         if cache.is_complete(stage):
-            counts[stage.kind] += 1
-            manifest = cache.manifest(stage)
-            seconds[stage.kind] += manifest["seconds"]
-            before, size = sizes.get(stage.kind, 0), manifest.get("bytes")
-            sizes[stage.kind] = None if before is None or size is None else before + size
-    return [(kind, counts[kind], float(seconds[kind]), sizes[kind]) for kind in counts]
+            made = cache.manifest(stage)
+            cost = StageCost(stage.kind, stage.title, float(made["seconds"]), made.get("bytes"))
+            found.append(cost)
+    return found
 
 
 def _classes(plan: Plan, cache: Cache) -> Classes | None:

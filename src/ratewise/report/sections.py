@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from ratewise.report.bitstreams import NOTE, from_bitstreams
 from ratewise.report.finding import main_finding
 from ratewise.report.html import element, facts, line_key, section, table_of, wrap
 from ratewise.report.metric import MIOU, Metric, metric_of
-from ratewise.report.model import StudySummary
+from ratewise.report.model import StageCost, StudySummary
 from ratewise.report.naming import channels_of, spelled
 from ratewise.report.palette import configuration_styles
 from ratewise.report.plots import accuracy_panels, rate_distortion_panel
@@ -53,6 +54,7 @@ _MEANING = {
     "o+cO": "that share of originals among compressed images.",
     "o+rO": "that share of originals among restored images.",
 }
+_STAGES_SHOWN = 500
 _HEAT_FULL = 0.30  # a difference of 30 points has the full colour
 
 
@@ -165,12 +167,8 @@ def how_it_was_made(study: StudySummary, rates: pd.DataFrame) -> str:
         parts += [element("h3", "Run it again"), wrap("pre", [element("code", study.command)])]
     if study.environment:
         parts += [element("h3", "Environment"), facts(study.environment)]
-    if study.stage_times:
-        rows = [
-            [kind, str(count), _duration(s), MISSING if size is None else f"{size:,}"]
-            for kind, count, s, size in study.stage_times
-        ]
-        parts += [element("h3", "Stages"), table_of(["stage", "runs", "time", "bytes"], rows)]
+    if study.stages:
+        parts += [element("h3", "Stages"), *_stages(study.stages)]
     if not rates.empty:
         stores = [
             [
@@ -186,6 +184,31 @@ def how_it_was_made(study: StudySummary, rates: pd.DataFrame) -> str:
         titles = ["codec", "split", "images", "bpp", "PSNR (dB)", "bytes"]
         parts += [element("h3", "Compressed stores"), table_of(titles, stores)]
     return section("How it was made", *parts)
+
+
+def _stages(stages: Sequence[StageCost]) -> list[str]:
+    """Time and bytes by kind of stage; folded, of each of the longest."""
+    kinds = []
+    for kind in dict.fromkeys(one.kind for one in stages):
+        own = [one for one in stages if one.kind == kind]
+        sizes = [one.bytes for one in own]
+        size = None if None in sizes else sum(filter(None, sizes))
+        seconds = sum(one.seconds for one in own)
+        kinds.append([kind, str(len(own)), _duration(seconds), _bytes(size)])
+    longest = sorted(stages, key=lambda one: -one.seconds)[:_STAGES_SHOWN]
+    rows = [[one.kind, one.title, _duration(one.seconds), _bytes(one.bytes)] for one in longest]
+    summary = f"The {len(rows)} longest of {len(stages)} stages"
+    if len(rows) == len(stages):
+        summary = f"All {len(stages)} stages"
+    each = table_of(["kind", "stage", "time", "bytes"], rows)
+    return [
+        table_of(["kind", "stages", "time", "bytes"], kinds),
+        wrap("details", [element("summary", summary), each]),
+    ]
+
+
+def _bytes(size: int | None) -> str:
+    return MISSING if size is None else f"{size:,}"
 
 
 def _asked(study: StudySummary, results: pd.DataFrame) -> list[str]:

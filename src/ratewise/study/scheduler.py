@@ -11,6 +11,7 @@ import time
 import traceback
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
@@ -25,6 +26,11 @@ from ratewise.study.settings import StudySettings
 
 _POLL_SECONDS = 0.5
 """How often a stage that another run holds is looked at."""
+
+_TRACEBACK = "error.txt"
+
+RETRY_SECONDS = (1.0, 10.0)
+"""What is waited before a stage that failed for an unforeseen reason is tried again, each time."""
 
 
 @dataclass(frozen=True)
@@ -252,23 +258,38 @@ class _PlanRun:
 
 
 def attempt(stage: Stage, plan: Plan, cache: Cache, context: StageContext) -> Finished:
-    """Run a stage; what it raises becomes its failure, a traceback the file ``error.txt``."""
+    """Run a stage; what it raises becomes its failure, a traceback the file ``error.txt``.
+
+    What nobody foresaw (a disk or a network that fails for a moment) is tried again, from the
+    stage's checkpoint where it has one; an error of ours says what must be changed before.
+    """
     started = time.monotonic()
-    failure = None
-    try:
-        run_stage(stage, plan, cache, context)
-    except RatewiseError as error:
-        failure = str(error)
-    except Exception as error:
-        (cache.folder(stage) / "error.txt").write_text(traceback.format_exc())
-        failure = f"{type(error).__name__}: {error}"
-    return Finished(stage, time.monotonic() - started, failure)
+    for pause in (*RETRY_SECONDS, None):
+        try:
+            run_stage(stage, plan, cache, context)
+        except RatewiseError as error:
+            return Finished(stage, time.monotonic() - started, str(error))
+        except Exception as error:
+            _write_traceback(cache.folder(stage))
+            failure = f"{type(error).__name__}: {error}"
+            if pause is not None:
+                time.sleep(pause)
+        else:
+            return Finished(stage, time.monotonic() - started)
+    tries = len(RETRY_SECONDS) + 1
+    return Finished(stage, time.monotonic() - started, f"{failure} (tried {tries} times)")
+
+
+def _write_traceback(folder: Path) -> None:
+    with suppress(OSError):  # where the disk is what failed
+        (folder / _TRACEBACK).write_text(traceback.format_exc())
 
 
 def run_stage(stage: Stage, plan: Plan, cache: Cache, context: StageContext) -> None:
     """Run one stage whose inputs are complete, and record it in the cache."""
     folder = cache.folder(stage)
     folder.mkdir(parents=True, exist_ok=True)
+    (folder / _TRACEBACK).unlink(missing_ok=True)
     inputs = {role: cache.folder(plan.stages[name]) for role, name in stage.inputs.items()}
     runner: StageRunner = import_module(f"ratewise.study.stages.{stage.kind}").run
     started = time.monotonic()
