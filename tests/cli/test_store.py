@@ -11,6 +11,7 @@ from PIL import Image as PillowImage
 from typer.testing import CliRunner, Result
 
 from ratewise.cli.main import app
+from ratewise.data.store import open_store
 
 
 def _run(*arguments: object) -> Result:
@@ -101,6 +102,17 @@ def test_info_says_how_many_images_have_labels(tmp_path: Path) -> None:
     assert "labels     3 images have one, of 2 classes" in _run("info", tmp_path / "s").stdout
     facts = json.loads(_run("info", tmp_path / "s", "--json").stdout)
     assert (facts["labelled"], facts["labels"]) == (3, ["dog", "tench"])
+
+
+def test_list_has_a_line_for_each_image(photos: Path, tmp_path: Path) -> None:
+    _run("compress", photos, tmp_path / "s", "-c", "jpeg:quality=30", "-j", 1, "-q")
+    records = open_store(tmp_path / "s").records
+    lines = [line.split("\t") for line in _run("list", tmp_path / "s").stdout.splitlines()]
+    assert [line[0] for line in lines] == [one.path for one in records]
+    assert [int(line[2]) for line in lines] == [one.bytes for one in records]
+    assert lines[0][5] == "jpeg:quality=30"
+    objects = _run("list", tmp_path / "s", "--json").stdout.splitlines()
+    assert [json.loads(line)["sha256"] for line in objects] == [one.sha256 for one in records]
 
 
 def test_tiles_are_spread_over_a_grid(photos: Path, tmp_path: Path) -> None:

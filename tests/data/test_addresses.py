@@ -12,10 +12,11 @@ import numpy as np
 import pytest
 
 from ratewise.data.compress import compress_store
+from ratewise.data.contents import verify_store
 from ratewise.data.decompress import decompress_store
 from ratewise.data.sharding import compress_shards
 from ratewise.data.sources import FolderSource, StoreSource
-from ratewise.data.store import open_store, verify_store
+from ratewise.data.store import open_store
 from ratewise.errors import InputError
 from ratewise.execution import Resources
 from ratewise.files import location, read_json, write_atomically, write_json

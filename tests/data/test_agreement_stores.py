@@ -17,9 +17,10 @@ from ratewise import codecs
 from ratewise.data import measurements
 from ratewise.data.agreement import compress_to_agreement
 from ratewise.data.budget import compress_to_budget
+from ratewise.data.contents import store_info, verify_store
 from ratewise.data.journal import Journal
 from ratewise.data.sources import FolderSource, StoreSource
-from ratewise.data.store import open_store, store_info, verify_store
+from ratewise.data.store import open_store
 from ratewise.errors import InputError
 from ratewise.execution import Resources
 from ratewise.files import read_json

@@ -28,6 +28,7 @@ from ratewise.data import coding, measurements
 from ratewise.data.budget import compress_to_budget
 from ratewise.data.coding import Job, Task
 from ratewise.data.compress import compress_store
+from ratewise.data.contents import store_info, verify_store
 from ratewise.data.decompress import decompress_store
 from ratewise.data.folder import ClassList, FolderDataset
 from ratewise.data.journal import Journal
@@ -35,7 +36,7 @@ from ratewise.data.manifest import Record
 from ratewise.data.passes import Passes
 from ratewise.data.prepare import PrepareSettings
 from ratewise.data.sources import DatasetSource, FolderSource, Loaded, StoreSource
-from ratewise.data.store import open_store, store_info, verify_store
+from ratewise.data.store import open_store
 from ratewise.errors import InputError
 from ratewise.execution import Resources
 from ratewise.files import read_json, write_json

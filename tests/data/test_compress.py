@@ -19,12 +19,13 @@ from PIL import Image as PillowImage
 from ratewise import codecs
 from ratewise.data import coding
 from ratewise.data.compress import compress_store
+from ratewise.data.contents import verify_store
 from ratewise.data.decompress import decompress_store
 from ratewise.data.folder import ClassList, FolderDataset
 from ratewise.data.journal import Journal
 from ratewise.data.prepare import PrepareSettings
 from ratewise.data.sources import DatasetSource, FolderSource, StoreSource
-from ratewise.data.store import open_store, verify_store
+from ratewise.data.store import open_store
 from ratewise.errors import InputError, RatewiseError
 from ratewise.execution import Resources
 from ratewise.files import write_atomically

@@ -20,13 +20,14 @@ import pytest
 from PIL import Image as PillowImage
 
 from ratewise.data.compress import compress_store
+from ratewise.data.contents import store_info, verify_store
 from ratewise.data.dataset import Dataset
 from ratewise.data.datasets import dataset_settings, open_dataset
 from ratewise.data.decompress import decompress_store
 from ratewise.data.manifest import iterate_manifest
 from ratewise.data.sharding import compress_shards
 from ratewise.data.sources import DatasetSource, FolderSource, StoreSource
-from ratewise.data.store import open_store, store_info, verify_store
+from ratewise.data.store import open_store
 from ratewise.errors import InputError, RatewiseError
 from ratewise.execution import Resources
 from ratewise.images import write_png

@@ -15,13 +15,14 @@ from PIL import Image as PillowImage
 
 from ratewise.data.budget import compress_to_budget
 from ratewise.data.compress import compress_store
+from ratewise.data.contents import store_info, verify_store
 from ratewise.data.dataset import Dataset
 from ratewise.data.datasets import dataset_settings, open_dataset
 from ratewise.data.decompress import decompress_store
 from ratewise.data.manifest import MANIFEST, iterate_manifest, write_manifest
 from ratewise.data.prepare import PrepareSettings
 from ratewise.data.sources import DatasetSource, FolderSource, Source, StoreSource
-from ratewise.data.store import Store, open_store, store_info, verify_store
+from ratewise.data.store import Store, open_store
 from ratewise.errors import InputError
 from ratewise.files import read_json, write_json
 

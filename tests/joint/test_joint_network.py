@@ -200,7 +200,7 @@ def test_without_quantisation_the_semantic_latent_costs_nothing_and_is_not_round
 
     joined = variant(quantisation=False)(x)
 
-    assert set(rates(joined)) == {"image"}
+    assert set(rates(joined["likelihoods"], x)) == {"image"}
     assert "logits" in joined
 
 
@@ -214,10 +214,12 @@ def test_without_aggregation_the_semantic_latent_sees_y_alone() -> None:
 
 
 def test_compression_alone_is_the_hyperprior() -> None:
-    joined = variant(segmentation=False, enhancement=None)(torch.rand(1, 3, H, W))
+    x = torch.rand(1, 3, H, W)
+
+    joined = variant(segmentation=False, enhancement=None)(x)
 
     assert set(joined) == {"x_hat", "likelihoods"}
-    assert set(rates(joined)) == {"image"}
+    assert set(rates(joined["likelihoods"], x)) == {"image"}
 
 
 def test_enhancement_without_a_map_is_refused() -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 import yaml
 from typer.testing import CliRunner
 
@@ -18,12 +19,17 @@ from ratewise import codecs
 from ratewise.cli.main import app
 from ratewise.errors import InputError
 from ratewise.images import read_image, write_png
+from ratewise.joint import run as joint_run
 from ratewise.joint.cells import cells
+from ratewise.joint.network import JointModel
+from ratewise.joint.objective import MutualEnhancement
 from ratewise.joint.run import train_joint
 from ratewise.joint.samples import WithPhotographs
+from ratewise.joint.semantic_half import SemanticFirst, SemanticHalf
 from ratewise.joint.settings import JointTrainingSettings
 from ratewise.neural.models import Architecture
 from ratewise.tasks.segmentation_settings import AugmentationSettings
+from ratewise.training.loop import fit
 from ratewise.training.weights import save_weights
 from ratewise.validation import validate
 
@@ -299,3 +305,58 @@ def test_the_papers_settings_plan_what_the_paper_has() -> None:
     assert [cell.lambda_ for cell in full] == [256, 512, 1024, 2048, 4096, 6144, 8192]
     assert {cell.variant for cell in cells(found)} >= {"B", "B+A", "B+Q", "compression"}
     assert found.optimiser.lr == 1e-4
+
+
+FIRST = {"semantic_first": {"training": {"steps": 2, "batch_size": 2}}}
+
+
+def test_variants_share_the_semantic_half_that_is_trained_first(tmp_path: Path) -> None:
+    plain = {"name": "plain", "enhancement": False}
+    train_joint(settings(variants=[{"name": "joint"}, plain], **FIRST), tmp_path, quiet=True)
+    assert len([path for path in (tmp_path / "training").glob("semantic-*") if path.is_dir()]) == 1
+
+
+def test_what_is_learned_first_is_where_all_learn_on_from(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    starts = {}
+
+    def noted(objective: MutualEnhancement, *rest: Any, title: str, **more: Any) -> Any:
+        if isinstance(objective, MutualEnhancement):
+            starts[title] = {k: v.clone() for k, v in objective.model.state_dict().items()}
+        return fit(objective, *rest, title=title, **more)
+
+    monkeypatch.setattr(joint_run, "fit", noted)
+    start = Architecture("msh", 8, 8).build()
+    save_weights(tmp_path / "start.safetensors", start)
+    given = {"start": str(tmp_path / "start.safetensors")}
+    variants = [{"name": "joint"}, {"name": "compression", "segmentation": False}]
+    train_joint(settings(variants=variants, **given), tmp_path / "at-once", quiet=True)
+    before = starts.pop("joint-256")
+    train_joint(settings(variants=variants, **given, **FIRST), tmp_path / "first", quiet=True)
+    after = starts["joint-256"]
+    changed = {key.split(".")[0] for key in before if not torch.equal(before[key], after[key])}
+    assert changed == {"aggregation", "decoder", "semantic"}
+    for key, value in start.state_dict().items():
+        assert torch.equal(after[f"image.{key}"], value)
+
+
+def test_only_the_semantic_half_learns_first() -> None:
+    model = JointModel(settings().architecture, 11)
+    given = settings()
+    objective = SemanticFirst(
+        SemanticHalf(model),
+        given.loss,
+        lambda logits, batch: logits.float().square().mean(),
+        given.optimiser,
+        given.optimiser,
+    )
+    owned = {
+        id(parameter)
+        for one in objective.optimisers().values()
+        for group in one.groups
+        for parameter in group.parameters
+    }
+    for name, parameter in model.named_parameters():
+        half = name.split(".")[0] in ("aggregation", "decoder", "semantic")
+        assert (id(parameter) in owned) == parameter.requires_grad == half, name

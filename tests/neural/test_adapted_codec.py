@@ -19,8 +19,9 @@ from adaptation_examples import (
 
 from ratewise import codecs
 from ratewise.data.compress import compress_store
+from ratewise.data.contents import verify_store
 from ratewise.data.sources import FolderSource
-from ratewise.data.store import open_store, verify_store
+from ratewise.data.store import open_store
 from ratewise.errors import CodecError, InputError
 from ratewise.files import fingerprint, sha256_file
 from ratewise.images import Image, encode_png, read_image

@@ -10,8 +10,9 @@ import pytest
 
 from ratewise import codecs
 from ratewise.data.compress import compress_store
+from ratewise.data.contents import verify_store
 from ratewise.data.sources import FolderSource
-from ratewise.data.store import open_store, verify_store
+from ratewise.data.store import open_store
 from ratewise.errors import CodecError
 from ratewise.execution import Resources
 from ratewise.images import Image, encode_png, read_image

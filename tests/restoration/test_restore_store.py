@@ -12,9 +12,10 @@ import torch
 from restoration_examples import texture
 
 from ratewise.data.compress import compress_store
+from ratewise.data.contents import verify_store
 from ratewise.data.datasets import dataset_settings, open_dataset
 from ratewise.data.sources import DatasetSource, StoreSource
-from ratewise.data.store import open_store, verify_store
+from ratewise.data.store import open_store
 from ratewise.errors import InputError
 from ratewise.execution import Resources
 from ratewise.images import Image

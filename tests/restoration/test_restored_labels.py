@@ -10,9 +10,10 @@ from PIL import Image as PillowImage
 from restoration_examples import texture
 
 from ratewise.data.compress import compress_store
+from ratewise.data.contents import verify_store
 from ratewise.data.datasets import dataset_settings, open_dataset
 from ratewise.data.sources import DatasetSource
-from ratewise.data.store import open_store, verify_store
+from ratewise.data.store import open_store
 from ratewise.restoration.generators import build_generator
 from ratewise.restoration.restorer import save_restorer
 from ratewise.restoration.run import Originals

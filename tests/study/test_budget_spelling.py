@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ratewise.data.store import Record
+from ratewise.data.manifest import Record
 from ratewise.errors import InputError, StageError
 from ratewise.study.budget import Budget
 from ratewise.study.budget_settings import BudgetSettings

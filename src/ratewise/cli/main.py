@@ -17,6 +17,7 @@ from ratewise.cli import (
     data,
     restorer,
     store,
+    store_contents,
     study,
     task,
 )
@@ -32,6 +33,9 @@ codec.app.command("crops")(codec_crops.crops)
 codec.app.command("train")(codec_train.train)
 codec.app.command("adapt")(codec_adapt.adapt)
 codec.app.command("forgetting")(codec_adapt.forgetting)
+store.app.command("info")(store_contents.info)
+store.app.command("list")(store_contents.list_images)
+store.app.command("verify")(store_contents.verify)
 app.add_typer(codec.app, name="codec", help="Encode, decode and measure images with a codec.")
 app.add_typer(store.app, name="store", help="Compress folders and data sets to real bitstreams.")
 app.add_typer(restorer.app, name="restorer", help="Train networks that restore images.")

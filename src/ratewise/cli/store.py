@@ -1,4 +1,4 @@
-"""``ratewise store``: compress, decompress, restore, info, verify."""
+"""``ratewise store``: compress, decompress, restore."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
-from ratewise.cli.store_facts import control_line, fact_lines
+from ratewise.cli.store_contents import StorePath, name_problems
+from ratewise.cli.store_facts import control_line
 from ratewise.cli.store_rates import RateOptions, compress_by_rate
 from ratewise.cli.store_source import prepare_settings, source_of
 from ratewise.cli.support import (
@@ -33,10 +34,6 @@ if TYPE_CHECKING:
     from ratewise.execution import Resources
 
 app = typer.Typer(no_args_is_help=True)
-
-_StorePath = Annotated[
-    Path, typer.Argument(metavar="STORE", parser=place, help="Folder or address of a store.")
-]
 
 
 @app.command()
@@ -181,7 +178,7 @@ def _compressed_shards(
 
 @app.command()
 def decompress(
-    src: _StorePath,
+    src: StorePath,
     dst: Annotated[Path, typer.Argument(help="Folder for the PNG images.")],
     workers: WorkersOption = 0,
     engine: EngineOption = "local",
@@ -208,13 +205,13 @@ def decompress(
         else:
             print(f"{dst}: {summary.done} images decoded, {summary.skipped} were there")
         if summary.failures:
-            _name_problems(summary.failures)
+            name_problems(summary.failures)
             fail(f"{count(len(summary.failures), 'image')} could not be decoded", code=1)
 
 
 @app.command()
 def restore(
-    src: _StorePath,
+    src: StorePath,
     dst: Annotated[Path, typer.Argument(help="Folder of the new store, of PNG images.")],
     restorer: Annotated[
         Path, typer.Option("--restorer", "-r", help="Weights of `ratewise restorer train`.")
@@ -275,63 +272,6 @@ def restore(
         if summary.failed:
             failed = count(summary.failed, "image")
             fail(f"{failed} could not be restored; see {dst / 'failures.csv'}", code=1)
-
-
-@app.command()
-def info(path: _StorePath, json: JsonOption = False) -> None:
-    """What is in a store: codec, images, bytes, rate, quality.
-
-    Example:
-
-      ratewise store info photos-j10/
-    """
-    with friendly_errors():
-        from ratewise.data.store import open_store, store_info
-
-        facts = store_info(open_store(path))
-        if json:
-            print_json(facts)
-            return
-        for key, value in fact_lines(facts):
-            print(f"{key:<10} {value}")
-
-
-@app.command()
-def verify(
-    path: _StorePath,
-    decode: Annotated[bool, typer.Option("--decode", help="Decode every image too.")] = False,
-    workers: WorkersOption = 0,
-    engine: EngineOption = "local",
-    address: AddressOption = None,
-    quiet: QuietOption = False,
-    json: JsonOption = False,
-) -> None:
-    """Check every file of a store against its checksum; exit code 1 if something is wrong.
-
-    Example:
-
-      ratewise store verify photos-j10/ --decode
-    """
-    with friendly_errors():
-        from ratewise.data.store import open_store, verify_store
-        from ratewise.execution import Resources
-
-        store = open_store(path)
-        problems = verify_store(
-            store, decode=decode, resources=Resources(workers, engine, address), quiet=quiet
-        )
-        if json:
-            print_json({"path": str(path), "images": len(store), "problems": problems})
-        elif not problems:
-            print(f"{path}: all {len(store)} images are intact")
-        if problems:
-            _name_problems(problems)
-            fail(f"{path}: {count(len(problems), 'problem')}", code=1)
-
-
-def _name_problems(problems: list[str] | tuple[str, ...]) -> None:
-    for problem in problems:
-        print(problem, file=sys.stderr)
 
 
 def _size(size: int) -> str:

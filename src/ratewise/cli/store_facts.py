@@ -8,7 +8,7 @@ _BARS = 12
 
 
 def fact_lines(facts: dict[str, Any]) -> list[tuple[str, str]]:
-    """Name and text of each fact of :func:`ratewise.data.store.store_info`."""
+    """Name and text of each fact of :func:`ratewise.data.contents.store_info`."""
     psnr = facts["mean_psnr"]
     lossless = f" ({facts['lossless']} lossless)" if facts["lossless"] else ""
     versions = ", ".join(f"{name} {value}" for name, value in facts["versions"].items())

@@ -13,6 +13,7 @@ has the scale hyperprior). ``forward`` is the training pass; bytes come from
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NotRequired, TypedDict
 
 import torch
@@ -125,11 +126,11 @@ def padded(x: Tensor, multiple: int) -> Tensor:
     return F.pad(x, (0, right, 0, below), mode="replicate")
 
 
-def rates(joined: Joined) -> dict[str, Tensor]:
-    """Bits per pixel that the likelihoods of ``image`` and ``semantic`` amount to, scalars."""
-    n, _, height, width = joined["x_hat"].shape
+def rates(likelihoods: Mapping[str, Tensor], x: Tensor) -> dict[str, Tensor]:
+    """Bits per pixel of images ``x`` that ``likelihoods`` come to, by part: scalars."""
+    n, _, height, width = x.shape
     found: dict[str, Tensor] = {}
-    for name, value in joined["likelihoods"].items():
+    for name, value in likelihoods.items():
         part = name.split(".")[0]
         bits = -torch.log2(value.float()).sum() / (n * height * width)
         found[part] = found[part] + bits if part in found else bits

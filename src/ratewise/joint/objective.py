@@ -89,7 +89,7 @@ def joint_loss(
         logs["mse_enhanced"] = enhanced.detach()
         distortion = weights.plain * distortion + (1 - weights.plain) * enhanced
     value = lambda_ * distortion
-    for name, rate in rates(joined).items():
+    for name, rate in rates(joined["likelihoods"], x).items():
         value = value + rate
         logs[f"bpp_{name}"] = rate.detach()
     if "logits" in joined:

@@ -6,6 +6,7 @@
     OUT/B+Q+A-256.safetensors              a packed codec: joint:weights=FILE
     OUT/B-256-network.safetensors          of a variant without quantisation, the network
     OUT/training/B+Q+A-256-5e6f7a8b        its log
+    OUT/training/semantic-9c0d1e2f         that of the semantic halves that several start from
     OUT/measures/B+Q+A-256-1a2b3c4d.json   what it achieves
     OUT/segmentation.csv, pictures.csv     the same as tables
 """
@@ -13,10 +14,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from ratewise import codecs
 from ratewise.data.compress import compress_store
@@ -29,13 +32,15 @@ from ratewise.errors import InputError
 from ratewise.execution import Resources
 from ratewise.execution.locks import locked, shared_out
 from ratewise.files import fingerprint, sha256_file
+from ratewise.joint.architecture import JointArchitecture
 from ratewise.joint.cells import Cell, cells
 from ratewise.joint.network import JointModel, image_architecture
 from ratewise.joint.objective import MutualEnhancement
 from ratewise.joint.packed import pack
 from ratewise.joint.records import Records, Row, write_tables
 from ratewise.joint.samples import WithPhotographs
-from ratewise.joint.settings import JointTrainingSettings
+from ratewise.joint.semantic_half import SemanticFirst, SemanticHalf
+from ratewise.joint.settings import JointTrainingSettings, SemanticFirstSettings
 from ratewise.neural.adaptation.unpacking import unpacked
 from ratewise.neural.training.objective import CALIBRATION
 from ratewise.neural.training.run import starting_weights
@@ -155,7 +160,7 @@ class _Run:
             settings.loss,
             loss,
             settings.optimiser,
-            OptimiserSettings(kind="adam", lr=settings.quantile_lr),
+            self._quantile_optimiser,
             image_lr_scale=settings.image_lr_scale,
         )
         fit(
@@ -187,14 +192,64 @@ class _Run:
         return model
 
     def _initial(self, cell: Cell) -> JointModel:
-        seed = torch_seed(Purpose.STEP, self.settings.training.seed)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            model = JointModel(cell.architecture, len(self.classes))
+        model = self._built(cell.architecture)
         state = self._started(cell)
         if state is not None:
             model.image.load_state_dict(state)
+        if self.settings.semantic_first is not None and cell.architecture.segmentation:
+            half = self._semantic_half(cell, self.settings.semantic_first, model.image.state_dict())
+            for name, part in half.items():
+                model.get_submodule(name).load_state_dict(part.state_dict())
         return model
+
+    def _built(self, architecture: JointArchitecture) -> JointModel:
+        """A network with random weights that follow from the seed."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(torch_seed(Purpose.STEP, self.settings.training.seed))
+            return JointModel(architecture, len(self.classes))
+
+    def _semantic_half(
+        self, cell: Cell, first: SemanticFirstSettings, image: Mapping[str, Any]
+    ) -> dict[str, nn.Module]:
+        """The parts of the semantic half by their names, trained alone now if they were not.
+
+        Cells that would learn the same share it, and wait for the one that is at it.
+        """
+        bare = cell.architecture.model_copy(update={"enhancement": None})
+        model = self._built(bare)
+        model.image.load_state_dict(image)
+        half = SemanticHalf(model)
+        keys = {"loss", "class_weights", "augmentation", "quantile_lr"}
+        identity = {
+            "version": _TRAINING,
+            "architecture": bare.to_json(),
+            "start": self._start_digest(cell),
+            "images": sha256_file(self.train.path / MANIFEST),
+            "settings": self.settings.model_dump(mode="json", include=keys),
+            "seed": self.settings.training.seed,
+            **self._first(),
+        }
+        folder = self.folder / "training" / f"semantic-{fingerprint(identity)[:8]}"
+        alone = first.training.devices * first.training.nodes == 1
+        with locked(folder.with_suffix(".lock")) if alone else nullcontext():
+            fit(
+                SemanticFirst(
+                    half,
+                    self.settings.loss,
+                    self.task.loss(self.labelled),
+                    first.optimiser,
+                    self._quantile_optimiser,
+                ),
+                self.labelled,
+                first.training,
+                folder,
+                collate=collate,
+                identity=identity,
+                title=f"{cell.name}, semantic half",
+                quiet=self.quiet,
+            )
+        model.cpu()
+        return half.parts()
 
     def _started(self, cell: Cell) -> Mapping[str, Any] | None:
         """The weights that the image's codec starts from."""
@@ -218,22 +273,37 @@ class _Run:
             return path
         return self.base / start
 
+    def _start_digest(self, cell: Cell) -> str | None:
+        return None if cell.start is None else sha256_file(self._start_path(cell.start))
+
+    @property
+    def _quantile_optimiser(self) -> OptimiserSettings:
+        return OptimiserSettings(kind="adam", lr=self.settings.quantile_lr)
+
     def _identity(self, cell: Cell) -> dict[str, Any]:
         """What decides the weights, beside the settings of the loop."""
         settings = self.settings
-        start = None if cell.start is None else sha256_file(self._start_path(cell.start))
-        keys = ("loss", "class_weights", "augmentation", "optimiser", "quantile_lr")
+        keys = {"loss", "class_weights", "augmentation", "optimiser", "quantile_lr"}
         return {
             "version": _TRAINING,
             "architecture": cell.architecture.to_json(),
             "lambda": cell.lambda_,
-            "start": start,
+            "start": self._start_digest(cell),
             "image_lr_scale": settings.image_lr_scale,
             "images": sha256_file(self.train.path / MANIFEST),
             "photographs": self.photographs.fingerprint() if len(self.photographs) else None,
-            "settings": settings.model_dump(mode="json", include=set(keys)),
+            "settings": settings.model_dump(mode="json", include=keys),
             "training": settings.training.deciding(),
+            **self._first(),
         }
+
+    def _first(self) -> dict[str, Any]:
+        """What the phase before all learn together adds to what decides the weights."""
+        first = self.settings.semantic_first
+        if first is None:
+            return {}
+        by = [first.optimiser.model_dump(mode="json"), first.training.deciding()]
+        return {"semantic_first": by}
 
     def _store(self, split: str) -> Store:
         """A split as it is prepared, losslessly."""

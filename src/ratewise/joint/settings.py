@@ -38,6 +38,17 @@ class JointLossSettings(Settings):
     cross_entropy: NonNegativeFloat = 1.0
 
 
+class SemanticFirstSettings(Settings):
+    """The semantic half alone, before everything learns together.
+
+    On the labelled images, with the image's codec as it starts; what is learned here does not
+    depend on lambda nor on the enhancement module, so variants share it.
+    """
+
+    optimiser: OptimiserSettings = OptimiserSettings(kind="adam", lr=1e-3)
+    training: TrainingSettings
+
+
 class VariantSettings(Settings):
     """A network to train: the settings' architecture, with some of its modules left out."""
 
@@ -99,6 +110,7 @@ class JointTrainingSettings(Settings):
         default=1.0, description="Factor on lr for the image's codec."
     )
     loss: JointLossSettings = JointLossSettings()
+    semantic_first: SemanticFirstSettings | None = None
     class_weights: ClassWeights = Field(
         default=None, description="Of the cross-entropy, as in a segmentation task."
     )

@@ -12,7 +12,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ratewise.data.store import Record
+from ratewise.data.manifest import Record
 from ratewise.study.channels import AUXILIARY, Configuration
 from ratewise.study.plan import Plan, Run, Stage
 from ratewise.study.spending import chosen_images

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ratewise.data.store import Record
+from ratewise.data.manifest import Record
 from ratewise.errors import InputError
 from ratewise.files import read_json, write_atomically
 from ratewise.metrics.rate import bits_per_pixel

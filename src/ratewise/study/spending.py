@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from ratewise.data.store import Record
+from ratewise.data.manifest import Record
 from ratewise.errors import StageError
 from ratewise.study.budget import Budget
 from ratewise.study.plan import Stage

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from ratewise.data.store import Record, open_store
+from ratewise.data.manifest import Record
+from ratewise.data.store import open_store
 from ratewise.study.cache import Cache
 from ratewise.study.outputs import QUALITY, STORE
 from ratewise.study.plan import Plan, Stage
