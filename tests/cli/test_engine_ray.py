@@ -85,10 +85,11 @@ def _files(folder: Path) -> dict[str, bytes]:
     [
         ("store", "compress", "photos", "OUT", "--codec", "jpeg:quality=20"),
         ("store", "compress", "photos", "OUT", "--codec", "jpeg:quality=20", "--shard-images", 2),
+        ("store", "compress", "photos", "OUT", "-c", "jpeg:quality=10,30,60", "--budget", 6000),
         ("store", "decompress", "webps", "OUT"),
         ("store", "restore", "webps", "OUT", "--restorer", "restorer/restorer.safetensors"),
     ],
-    ids=["compress", "shards", "decompress", "restore"],
+    ids=["compress", "shards", "budget", "decompress", "restore"],
 )
 def test_a_command_leaves_the_same_files(
     folder: Path, tmp_path: Path, command: tuple[object, ...]

@@ -8,8 +8,10 @@ disk as at an address, and no process ever holds the records of more than one sh
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -29,6 +31,7 @@ from ratewise.execution.locks import lock
 from ratewise.files import fingerprint, is_local, read_json, write_json
 
 SHARD_IMAGES = 1000
+_LOOKS_AT_ONCE = 16
 _TOGETHER = 32
 """Images that are loaded at a time, for codecs that code several faster than one."""
 
@@ -77,7 +80,7 @@ def compress_shards(
             held.enter_context(_alone(destination))
         todo = shards
         if earlier:  # else there is nothing to look for, which at an address takes its time
-            todo = [shard for shard in shards if not _is_made(destination, shard)]
+            todo = _not_made(destination, shards)
             _check_kept(destination, {entry.key for entry in entries}, todo, shards)
         if earlier and earlier.complete and not todo:
             return store_summary(earlier, done=0, skipped=len(entries), failed=0)
@@ -137,6 +140,13 @@ def _is_made(destination: Path, shard: Shard) -> bool:
     except OSError:
         return False
     return there and _beside(destination, shard.number, "parquet").is_file()
+
+
+def _not_made(destination: Path, shards: Sequence[Shard]) -> list[Shard]:
+    """The shards that must be made; several are looked at at once, which counts at an address."""
+    with ThreadPoolExecutor(_LOOKS_AT_ONCE) as pool:
+        made = pool.map(partial(_is_made, destination), shards)
+        return [shard for shard, is_made in zip(shards, made, strict=True) if not is_made]
 
 
 def _check_kept(
