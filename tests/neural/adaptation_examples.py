@@ -17,7 +17,7 @@ from ratewise.neural.adaptation.adaptation import Adaptation, custom_numbers, ta
 from ratewise.neural.adaptation.custom import custom_masks, widened
 from ratewise.neural.adaptation.integers import custom_integers
 from ratewise.neural.adaptation.unpacking import unpacked
-from ratewise.neural.models import Architecture, CompressionModel, estimated_bpp
+from ratewise.neural.models import Architecture, CompressionModel, Custom, estimated_bpp
 from ratewise.neural.tables import factorised_tables
 from ratewise.neural.training.objective import distortion_of
 from ratewise.neural.training.patches import to_tensor
@@ -60,7 +60,7 @@ def moved(
     """``source`` widened, its custom numbers moved at random as a training would move them."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        wide = widened(unpacked(source), width, kernel)
+        wide = widened(unpacked(source), Custom(width, width), kernel)
         masks = custom_masks(wide, kernel)
         with torch.no_grad():
             for name, parameter in wide.named_parameters():
@@ -77,7 +77,7 @@ def stored(
     calibration: Sequence[Image] = (),
 ) -> Adaptation:
     """The cawf adaptation that ``wide`` is of ``source``."""
-    structure = {"width": wide.custom, "kernel": kernel}
+    structure = {"width": wide.custom.image, "hyper": wide.custom.hyper, "kernel": kernel}
     numbers = custom_numbers(wide, source, kernel)
     outside = Adaptation(source.fingerprint, "cawf", structure, numbers, {}).applied(source)
     symbols = calibration_symbols(outside, calibration or pictures(2))

@@ -22,7 +22,7 @@ from torch import Tensor
 from ratewise.errors import InputError
 from ratewise.images import Image
 from ratewise.neural.adaptation.adaptation import Adaptation, load_adaptation
-from ratewise.neural.adaptation.custom import custom_masks, size, widened, width_for
+from ratewise.neural.adaptation.custom import custom_masks, maps_for, size, widened
 from ratewise.neural.adaptation.unpacking import unpacked
 from ratewise.neural.coder import NeuralCoder
 from ratewise.neural.loading import packaged
@@ -245,9 +245,9 @@ def test_other_methods_parts_that_do_not_fit_are_refused(source: PackedModel) ->
 
 def test_two_percent_of_the_packaged_codec_is_a_small_file(tmp_path: Path) -> None:
     source = load(packaged(3))
-    width = width_for(source.architecture, 0.02)
-    wide = widened(unpacked(source), width)
-    count = size(custom_masks(CompressionModel(source.architecture, width)))
+    maps = maps_for(source.architecture, 0.02)
+    wide = widened(unpacked(source), maps)
+    count = size(custom_masks(CompressionModel(source.architecture, maps)))
     made = stored(source, wide)
     path = tmp_path / "a.safetensors"
     made.save(path)

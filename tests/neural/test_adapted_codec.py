@@ -35,6 +35,7 @@ from ratewise.neural.bitstream import Header
 from ratewise.neural.codec import MshCodec
 from ratewise.neural.coder import NeuralCoder
 from ratewise.neural.loading import packaged
+from ratewise.neural.models import Custom
 from ratewise.neural.weights import PackedModel, load
 
 GOLDEN = Path(__file__).with_name("golden")
@@ -141,7 +142,7 @@ def test_golden_files_of_the_first_version_do_too() -> None:
 def test_an_untrained_adaptation_writes_the_sources_payload(
     source: PackedModel, width: int
 ) -> None:
-    untrained = stored(source, widened(unpacked(source), width)).applied(source)
+    untrained = stored(source, widened(unpacked(source), Custom(width, width))).applied(source)
     images = pictures(4)
     files = [
         NeuralCoder(model, device="cpu", precision="fp32").encode(images)

@@ -18,6 +18,7 @@ from ratewise.neural.adaptation.unpacking import unpacked
 from ratewise.neural.cost import integer_cost
 from ratewise.neural.integer import LARGEST, HyperSynthesis
 from ratewise.neural.loading import packaged
+from ratewise.neural.models import Custom
 from ratewise.neural.tables import MEAN_UNIT, SCALE_UNIT
 from ratewise.neural.weights import PackedModel, calibration_symbols, load
 
@@ -48,7 +49,7 @@ def _said(model: PackedModel, z: Tensor) -> tuple[Tensor, Tensor]:
 def test_custom_filters_of_zero_leave_the_sources_integers(
     source: PackedModel, width: int, kernel: int
 ) -> None:
-    untrained = stored(source, widened(unpacked(source), width, kernel), kernel)
+    untrained = stored(source, widened(unpacked(source), Custom(width, width), kernel), kernel)
     adapted = untrained.applied(source)
     assert adapted.layers[0].weight.shape[0] == source.layers[0].weight.shape[0] + width
     if width:

@@ -12,19 +12,20 @@ from torch import Tensor
 from ratewise.neural.adaptation.custom import (
     custom_masks,
     learn_only,
+    maps_for,
     size,
     widened,
-    width_for,
 )
 from ratewise.neural.adaptation.objective import AdaptationObjective, coded_exactly
 from ratewise.neural.adaptation.unpacking import unpacked
-from ratewise.neural.models import Architecture, CompressionModel
+from ratewise.neural.models import Architecture, CompressionModel, Custom
 from ratewise.neural.training.patches import PatchSource, to_tensor
 from ratewise.neural.weights import PackedModel
 from ratewise.training.loop import fit
 from ratewise.training.settings import OptimiserSettings, TrainingSettings
 
-N, M, WIDTH = 8, 12, 3
+N, M = 8, 12
+CUSTOM = Custom(3, 2)
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +36,7 @@ def source() -> PackedModel:
 def _seeded(model: CompressionModel, kernel: int) -> CompressionModel:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(3)
-        return widened(model, WIDTH, kernel)
+        return widened(model, CUSTOM, kernel)
 
 
 @pytest.mark.parametrize("kernel", [3, 5])
@@ -141,23 +142,23 @@ def _assert_apart(wide: CompressionModel) -> None:
 
 
 def test_custom_numbers_are_counted_as_by_hand() -> None:
-    wide = CompressionModel(Architecture("msh", N, M), WIDTH)
+    wide = CompressionModel(Architecture("msh", N, M), CUSTOM)
 
     def layer(inputs: int, outputs: int, taps: int, new_in: int, new_out: int) -> int:
         # What is more in a wider layer, and all the biases
         more = (inputs + new_in) * (outputs + new_out) - inputs * outputs
         return more * taps + outputs + new_out
 
-    gdn = WIDTH * WIDTH + WIDTH
+    gdn = CUSTOM.image**2 + CUSTOM.image
     half = M * 3 // 2
     by_hand = {
         3: {
             "g_a": layer(3, N, 9, 0, 3) + 2 * layer(N, N, 9, 3, 3) + layer(N, M, 9, 3, 0) + 3 * gdn,
             "g_s": layer(M, N, 9, 0, 3) + 2 * layer(N, N, 9, 3, 3) + layer(N, 3, 9, 3, 0) + 3 * gdn,
-            "h_a": layer(M, N, 9, 0, 3) + layer(N, N, 9, 3, 3) + layer(N, N, 9, 3, 0),
-            "h_s": layer(N, M, 9, 0, 3) + layer(M, half, 9, 3, 3) + layer(half, 2 * M, 9, 3, 0),
+            "h_a": layer(M, N, 9, 0, 2) + layer(N, N, 9, 2, 2) + layer(N, N, 9, 2, 0),
+            "h_s": layer(N, M, 9, 0, 2) + layer(M, half, 9, 2, 2) + layer(half, 2 * M, 9, 2, 0),
         },
-        5: {"h_a": layer(M, N, 9, 0, 3) + layer(N, N, 25, 3, 3) + layer(N, N, 25, 3, 0)},
+        5: {"h_a": layer(M, N, 9, 0, 2) + layer(N, N, 25, 2, 2) + layer(N, N, 25, 2, 0)},
     }
     density = N * (3 + 9 + 9 + 9 + 3 + (3 + 3 + 3 + 3 + 1) + 4 * 3)
     for kernel, parts in by_hand.items():
@@ -172,13 +173,16 @@ def test_custom_numbers_are_counted_as_by_hand() -> None:
 
 @pytest.mark.parametrize("prior", [True, False])
 @pytest.mark.parametrize("share", [0.005, 0.02, 0.08])
-def test_the_width_is_the_largest_that_keeps_to_the_share(share: float, prior: bool) -> None:
+def test_the_maps_are_the_most_that_keeps_to_the_share(share: float, prior: bool) -> None:
     architecture = Architecture("msh", 64, 96)  # the packaged codecs'
     total = sum(p.numel() for p in CompressionModel(architecture).parameters())
     assert total == 1764499
-    width = width_for(architecture, share, prior=prior)
+    maps = maps_for(architecture, share, prior=prior)
 
-    def count(wide: int) -> int:
-        return size(custom_masks(CompressionModel(architecture, wide), prior=prior))
+    def count(image: int, hyper: int) -> int:
+        wide = CompressionModel(architecture, Custom(image, hyper))
+        return size(custom_masks(wide, prior=prior))
 
-    assert count(width) <= share * total < count(width + 1)
+    more = maps.image + 1
+    assert maps.hyper == maps.image // 5
+    assert count(maps.image, maps.hyper) <= share * total < count(more, more // 5)

@@ -79,6 +79,18 @@ def estimated_bpp(coded: Coded) -> Tensor:
     return torch.as_tensor(bits) / (n * height * width)
 
 
+@dataclass(frozen=True)
+class Custom:
+    """Feature maps that inner layers have behind the architecture's own: how many.
+
+    ``image`` are those of g_a and g_s, ``hyper`` those of h_a and h_s
+    (:mod:`ratewise.neural.adaptation`).
+    """
+
+    image: int = 0
+    hyper: int = 0
+
+
 class LatentModel(nn.Module):
     """What models a latent y: a factorised prior or a hyperprior, beside the ``transforms``.
 
@@ -95,7 +107,7 @@ class LatentModel(nn.Module):
         transforms: Mapping[str, nn.Module] = MappingProxyType({}),
     ) -> None:
         super().__init__()
-        self.architecture, self.custom = architecture, custom
+        self.architecture = architecture
         for name, transform in transforms.items():
             self.add_module(name, transform)
         kind, N, M = architecture.kind, architecture.N, architecture.M
@@ -160,14 +172,14 @@ class CompressionModel(LatentModel):
     """Analysis g_a and synthesis g_s, and what models y between them.
 
     Images are ``(N, 3, H, W)`` in [0, 1], sides multiples of ``architecture.stride``. Inside the
-    transforms of ``msh`` each layer has ``custom`` feature maps more.
+    transforms of ``msh`` layers have ``custom`` feature maps more.
     """
 
     g_a: nn.Sequential
     g_s: nn.Sequential
 
-    def __init__(self, architecture: Architecture, custom: int = 0) -> None:
-        M, wide = architecture.M, architecture.N + custom
+    def __init__(self, architecture: Architecture, custom: Custom = Custom()) -> None:
+        M, wide = architecture.M, architecture.N + custom.image
         g_a = nn.Sequential(
             down(3, wide),
             Gdn(wide),
@@ -186,7 +198,8 @@ class CompressionModel(LatentModel):
             Gdn(wide, inverse=True),
             up(wide, 3),
         )
-        super().__init__(architecture, custom, {"g_a": g_a, "g_s": g_s})
+        super().__init__(architecture, custom.hyper, {"g_a": g_a, "g_s": g_s})
+        self.custom = custom
 
     def forward(self, x: Tensor) -> Coded:
         """The training pass over ``x``: noise for the rates, rounding for the picture."""

@@ -23,7 +23,7 @@ from ratewise.images import Image
 from ratewise.neural.bitstream import FINGERPRINT_BYTES
 from ratewise.neural.entropy import EntropyModel, make_entropy_model
 from ratewise.neural.integer import IntegerLayer
-from ratewise.neural.models import Architecture, CompressionModel
+from ratewise.neural.models import Architecture, CompressionModel, Custom
 from ratewise.neural.tables import MEAN_UNIT, Tables
 from ratewise.neural.transforms import Transforms
 from ratewise.training.weights import apply_weights, load_weights, save_weights
@@ -242,9 +242,12 @@ def symbols_of(
 
 def _network(architecture: Architecture, floats: Mapping[str, Tensor]) -> CompressionModel:
     """A network with transforms alone, in float32, on the CPU."""
-    custom = floats["g_a.0.weight"].shape[0] - architecture.N
+    image, hyper = (
+        max(0, floats[name].shape[0] - architecture.N) if name in floats else 0
+        for name in ("g_a.0.weight", "h_a.0.weight")
+    )
     with torch.device("meta"):
-        network = CompressionModel(architecture, max(0, custom))
+        network = CompressionModel(architecture, Custom(image, hyper))
     network.h_s = None
     transforms = _transforms(network)
     transforms.to_empty(device="cpu")

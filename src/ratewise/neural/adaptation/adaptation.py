@@ -20,7 +20,7 @@ from ratewise.errors import InputError
 from ratewise.neural.adaptation.custom import custom_masks
 from ratewise.neural.adaptation.integers import with_custom
 from ratewise.neural.integer import IntegerLayer
-from ratewise.neural.models import CompressionModel
+from ratewise.neural.models import CompressionModel, Custom
 from ratewise.neural.tables import Tables
 from ratewise.neural.weights import PackedModel, fingerprint_of
 from ratewise.training.weights import load_weights, save_weights
@@ -39,8 +39,9 @@ _LAYER = ("weight", "padding", "bias", "steps")
 class Adaptation:
     """What ``method`` adds to the codec of fingerprint ``source``.
 
-    ``structure`` (JSON-able) is what decides how ``tensors`` are read: of ``cawf`` its ``width``
-    and ``kernel``. ``about`` says how it came about, such as its lambda; it changes nothing.
+    ``structure`` (JSON-able) is what decides how ``tensors`` are read: of ``cawf`` its ``width``,
+    the custom maps of g_a and g_s, ``hyper``, those of h_a and h_s, and ``kernel``. ``about`` says
+    how it came about, such as its lambda; it changes nothing.
 
     ========= ====================================================================================
     cawf      ``custom.<parameter>``: the custom numbers of g_a, g_s and h_a, in the order of
@@ -161,12 +162,10 @@ def tables_of(prior: Tables) -> dict[str, Tensor]:
 
 def _with_custom(source: PackedModel, adaptation: Adaptation) -> PackedModel:
     tensors = adaptation.tensors
-    width, kernel = (adaptation.structure.get(key) for key in ("width", "kernel"))
-    if not isinstance(width, int) or not 0 <= width <= _MOST_CUSTOM or kernel not in (3, 5):
-        raise InputError(f"the adaptation's width {width} or kernel {kernel} cannot be")
-    floats = _embedded(source, width)
+    custom, kernel = _structure(adaptation.structure)
+    floats = _embedded(source, custom)
     with torch.device("meta"):
-        wide = CompressionModel(source.architecture, width)
+        wide = CompressionModel(source.architecture, custom)
     masks = custom_masks(wide, kernel)
     for name in floats:
         mask, more = masks[name], tensors.get(f"custom.{name}")
@@ -180,10 +179,24 @@ def _with_custom(source: PackedModel, adaptation: Adaptation) -> PackedModel:
     return dataclasses.replace(source, floats=floats, layers=layers, prior=_tables(source, tensors))
 
 
-def _embedded(source: PackedModel, width: int) -> dict[str, Tensor]:
-    """The source's floats in a network that is ``width`` maps wider, 0 elsewhere; float32."""
+def _structure(structure: Mapping[str, Any]) -> tuple[Custom, int]:
+    """Custom maps and side of filters; ``hyper`` is absent where it was the same as ``width``."""
+    image, kernel = structure.get("width"), structure.get("kernel")
+    hyper = structure.get("hyper", image)
+    for count in (image, hyper):
+        if not isinstance(count, int) or not 0 <= count <= _MOST_CUSTOM:
+            raise InputError(f"the adaptation's width {count} cannot be")
+    if kernel not in (3, 5):
+        raise InputError(f"the adaptation's kernel {kernel}, beside its width, cannot be")
+    assert isinstance(image, int)
+    assert isinstance(hyper, int)
+    return Custom(image, hyper), kernel
+
+
+def _embedded(source: PackedModel, custom: Custom) -> dict[str, Tensor]:
+    """The source's floats in a network with ``custom`` maps more, 0 elsewhere; float32."""
     with torch.device("meta"):
-        wide = CompressionModel(source.architecture, width)
+        wide = CompressionModel(source.architecture, custom)
     found = {}
     for name, parameter in wide.named_parameters():
         if name.split(".")[0] in _FLOATS:

@@ -1,6 +1,6 @@
 """Custom filters beside those of a trained codec (CAwF, Katakol et al., 2021).
 
-Every layer inside a transform gets ``width`` feature maps more, behind the source's::
+Every layer inside a transform gets some feature maps more, behind the source's::
 
     source maps ──────── source filters (frozen) ──┬──> source maps
          │  ╲                                      │
@@ -13,10 +13,11 @@ network computes what the source does; leaving the custom parameters out gives t
 any time.
 
 What is the paper's: the source's parameters stay as they are, embedded in the adapted codec; a
-small number of custom parameters is added, and only these are learned. Where exactly they go it is
-not known here (its text is not at hand), so this is ours: the maps beside each inner layer of g_a,
-g_s, h_a and h_s; custom filters of 3x3 in layers of 5x5, which buy more maps for the same number of
-parameters; a bias of each source map; and the density of z. That z and y keep their numbers of maps
+small number of custom parameters is added, and only these are learned. Where exactly they go is not
+known here (its text is not at hand), so this is ours: maps beside each inner layer of g_a and g_s,
+and a fifth as many of h_a and h_s (where as many would take half of the parameters, and gain less);
+custom filters of 3x3 in layers of 5x5, which buy more maps for the same number of parameters; a
+bias of each source map; and the density of z. That z and y keep their numbers of maps
 is ours too: the tables and the range coder stay as they are.
 """
 
@@ -27,21 +28,23 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from ratewise.neural.models import Architecture, CompressionModel
+from ratewise.neural.models import Architecture, CompressionModel, Custom
 
 TRANSFORMS = ("g_a", "g_s", "h_a", "h_s")
+
+_IMAGE_MAPS_OF_A_HYPER_MAP = 5
 
 Masks = dict[str, Tensor]
 """For each parameter of a wide network, which of its numbers are custom."""
 
 
-def widened(source: CompressionModel, width: int, kernel: int = 3) -> CompressionModel:
-    """``source`` with ``width`` custom maps in each inner layer; it computes the same.
+def widened(source: CompressionModel, custom: Custom, kernel: int = 3) -> CompressionModel:
+    """``source`` with ``custom`` maps in its inner layers; it computes the same.
 
     New filters that lead to source maps are 0, those to custom maps random, from torch's
     generator, within their middle ``kernel`` by ``kernel``.
     """
-    wide = CompressionModel(source.architecture, width)
+    wide = CompressionModel(source.architecture, custom)
     narrow = dict(source.named_parameters())
     masks = custom_masks(wide, kernel)
     with torch.no_grad():
@@ -88,15 +91,25 @@ def size(masks: Mapping[str, Tensor]) -> int:
     return sum(int(mask.sum()) for mask in masks.values())
 
 
-def width_for(
+def maps_for(
     architecture: Architecture, share: float, kernel: int = 3, *, prior: bool = True
-) -> int:
-    """The largest width whose custom numbers are at most ``share`` of the source's parameters."""
+) -> Custom:
+    """The most maps whose custom numbers are at most ``share`` of the source's parameters."""
     total = sum(p.numel() for p in CompressionModel(architecture).parameters())
-    width = 0
-    while size(custom_masks(_shape(architecture, width + 1), kernel, prior=prior)) <= share * total:
-        width += 1
-    return width
+    image = 0
+    while _size_of(architecture, _maps(image + 1), kernel, prior) <= share * total:
+        image += 1
+    return _maps(image)
+
+
+def _maps(image: int) -> Custom:
+    return Custom(image, image // _IMAGE_MAPS_OF_A_HYPER_MAP)
+
+
+def _size_of(architecture: Architecture, custom: Custom, kernel: int, prior: bool) -> int:
+    with torch.device("meta"):
+        wide = CompressionModel(architecture, custom)
+    return size(custom_masks(wide, kernel, prior=prior))
 
 
 def learn_only(model: nn.Module, masks: Mapping[str, Tensor]) -> None:
@@ -118,11 +131,6 @@ class _Masked:
     def __call__(self, gradient: Tensor) -> Tensor:
         self._mask = self._mask.to(gradient.device)
         return gradient * self._mask
-
-
-def _shape(architecture: Architecture, width: int) -> CompressionModel:
-    with torch.device("meta"):
-        return CompressionModel(architecture, width)
 
 
 def _is_transposed(model: nn.Module, name: str) -> bool:

@@ -23,7 +23,7 @@ from ratewise.neural.adaptation.integers import custom_integers
 from ratewise.neural.adaptation.objective import HELD_OUT_LOSS, AdaptationObjective
 from ratewise.neural.adaptation.settings import AdaptationSettings
 from ratewise.neural.adaptation.unpacking import unpacked
-from ratewise.neural.models import CompressionModel
+from ratewise.neural.models import CompressionModel, Custom
 from ratewise.neural.tables import factorised_tables
 from ratewise.neural.training.objective import CALIBRATION
 from ratewise.neural.training.patches import PatchSource, Photographs
@@ -116,9 +116,9 @@ def added_parameters(source: PackedModel, settings: AdaptationSettings) -> int:
     architecture = source.architecture
     if settings.method == "low_rank":
         return low_rank.size(architecture, low_rank.rank_for(architecture, settings.size))
-    width = _width(source, settings) if settings.method == "cawf" else 0
+    maps = _maps(source, settings) if settings.method == "cawf" else Custom()
     with torch.device("meta"):
-        model = CompressionModel(architecture, width)
+        model = CompressionModel(architecture, maps)
     if settings.method == "cawf":
         return custom.size(custom.custom_masks(model, settings.kernel, prior=settings.prior))
     parts = _PARTS[settings.part]
@@ -143,7 +143,7 @@ def _model(source: PackedModel, settings: AdaptationSettings) -> CompressionMode
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(torch_seed(Purpose.STEP, settings.seed))
         if settings.method == "cawf":
-            wide = custom.widened(model, _width(source, settings), settings.kernel)
+            wide = custom.widened(model, _maps(source, settings), settings.kernel)
             masks = custom.custom_masks(wide, settings.kernel, prior=settings.prior)
             least, total = custom.size(masks), sum(p.numel() for p in model.parameters())
             if least > settings.size * total:  # biases and density alone
@@ -166,8 +166,8 @@ def _model(source: PackedModel, settings: AdaptationSettings) -> CompressionMode
     return model
 
 
-def _width(source: PackedModel, settings: AdaptationSettings) -> int:
-    return custom.width_for(
+def _maps(source: PackedModel, settings: AdaptationSettings) -> Custom:
+    return custom.maps_for(
         source.architecture, settings.size, settings.kernel, prior=settings.prior
     )
 
@@ -186,7 +186,11 @@ def _stored(
         made = pack(model, calibration, half=half)
         parts = _PARTS[settings.part]
         return {}, {key: v for key, v in made.tensors().items() if key.split(".")[0] in parts}
-    structure = {"width": model.custom, "kernel": settings.kernel}
+    structure = {
+        "width": model.custom.image,
+        "hyper": model.custom.hyper,
+        "kernel": settings.kernel,
+    }
     numbers = custom_numbers(model, source, settings.kernel)
     if settings.prior:
         outside = Adaptation(source.fingerprint, "cawf", structure, numbers, {}).applied(source)
