@@ -104,6 +104,27 @@ def test_info_says_how_many_images_have_labels(tmp_path: Path) -> None:
     assert (facts["labelled"], facts["labels"]) == (3, ["dog", "tench"])
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("compress", "photos", "memory://there", "-c", "jpeg", "--budget", "9kB"),
+        ("decompress", "s", "memory://there"),
+        ("restore", "s", "memory://there", "--restorer", "r.safetensors"),
+    ],
+)
+def test_what_cannot_be_written_to_an_address_is_said(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...]
+) -> None:
+    _run("compress", photos, tmp_path / "s", "-c", "png", "-j", 1, "-q")
+    monkeypatch.chdir(tmp_path)
+    before = sorted(tmp_path.rglob("*"))
+    result = _run(*(str(photos) if one == "photos" else one for one in arguments))
+    assert result.exit_code == 2
+    assert "memory://there" in result.output
+    assert "disk only" in " ".join(result.output.split())
+    assert sorted(tmp_path.rglob("*")) == before
+
+
 def test_list_has_a_line_for_each_image(photos: Path, tmp_path: Path) -> None:
     _run("compress", photos, tmp_path / "s", "-c", "jpeg:quality=30", "-j", 1, "-q")
     records = open_store(tmp_path / "s").records

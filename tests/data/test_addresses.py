@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from ratewise.data import sharding
 from ratewise.data.compress import compress_store
 from ratewise.data.contents import verify_store
 from ratewise.data.decompress import decompress_store
@@ -100,9 +101,26 @@ def test_the_command_line_takes_addresses(bucket: str, photos: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
-def test_what_cannot_be_at_an_address_is_said(photos: Path) -> None:
-    with pytest.raises(InputError, match="must be one of shards"):
-        compress_store(FolderSource(photos), location("memory://x"), JPEG)
+def test_a_plain_store_at_an_address_is_the_local_one(
+    bucket: str, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sharding, "_PART_IMAGES", 2)
+    there, source = location(f"{bucket}/plain-j20"), FolderSource(photos)
+    local = compress_store(source, tmp_path / "local", JPEG)
+    assert compress_store(source, there, JPEG, resources=Resources(2)) == local
+    store = open_store(f"{bucket}/plain-j20")
+    assert store.records == open_store(tmp_path / "local").records
+    assert (there / "3.jpg").read_bytes() == (tmp_path / "local/3.jpg").read_bytes()
+    assert verify_store(store, decode=True) == []
+    assert compress_store(source, there, JPEG).done == 0
+    (there / "parts/000001.json").unlink()  # as after a kill
+    assert compress_store(source, there, JPEG).done == 2
+    write_png(photos / "9.png", np.zeros((8, 8, 3), np.uint8))
+    assert compress_store(source, there, JPEG).images == 6
+    with pytest.raises(InputError, match=r"holds a store of jpeg:quality=20"):
+        compress_store(source, there, "jpeg:quality=30")
+    with pytest.raises(InputError):
+        compress_shards(source, there, JPEG)
 
 
 def test_files_are_written_and_read_at_an_address() -> None:

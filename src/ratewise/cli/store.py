@@ -21,12 +21,14 @@ from ratewise.cli.support import (
     QuietOption,
     WorkersOption,
     count,
+    disk,
     fail,
     friendly_errors,
     place,
     print_json,
 )
 from ratewise.errors import InputError
+from ratewise.files import is_local
 
 if TYPE_CHECKING:
     from ratewise.data.compress import StoreSummary
@@ -140,6 +142,8 @@ def compress(
         elif rates is None:
             summary = compress_store(source, dst, codec, resources=resources, quiet=quiet)
         else:
+            if not is_local(dst):
+                raise InputError(f"{dst}: a store made to a rate is written to a disk only")
             fitted = compress_by_rate(rates, source, dst, codec, resources, quiet)
             summary, control = fitted.store, fitted.rate_control.to_dict()
         if json:
@@ -179,7 +183,9 @@ def _compressed_shards(
 @app.command()
 def decompress(
     src: StorePath,
-    dst: Annotated[Path, typer.Argument(help="Folder for the PNG images.")],
+    dst: Annotated[
+        Path, typer.Argument(parser=disk, metavar="DST", help="Folder for the PNG images.")
+    ],
     workers: WorkersOption = 0,
     engine: EngineOption = "local",
     address: AddressOption = None,
@@ -212,7 +218,10 @@ def decompress(
 @app.command()
 def restore(
     src: StorePath,
-    dst: Annotated[Path, typer.Argument(help="Folder of the new store, of PNG images.")],
+    dst: Annotated[
+        Path,
+        typer.Argument(parser=disk, metavar="DST", help="Folder of the new store, of PNG images."),
+    ],
     restorer: Annotated[
         Path, typer.Option("--restorer", "-r", help="Weights of `ratewise restorer train`.")
     ],

@@ -15,7 +15,7 @@ from typing import Annotated, Any
 import typer
 
 from ratewise.errors import InputError, RatewiseError, RatewiseWarning
-from ratewise.files import location, write_atomically
+from ratewise.files import is_local, location, write_atomically
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Print only results.")]
@@ -84,6 +84,14 @@ def place(text: str) -> Path:
         return location(text)
     except InputError as error:
         raise typer.BadParameter(str(error)) from None
+
+
+def disk(text: str) -> Path:
+    """The path that a user wrote, for Typer: an address is wrong usage."""
+    path = place(text)
+    if not is_local(path):
+        raise typer.BadParameter(f"{text}: this can be written to a disk only, not to an address")
+    return path
 
 
 def _show(message: Warning | str, *where: Any, **more: Any) -> None:

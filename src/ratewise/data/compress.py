@@ -82,8 +82,10 @@ def compress_store(
     """
     codec = codecs.codec(codec_spec)
     check_apart(source.root, destination)
-    if not is_local(destination):
-        raise InputError(f"{destination}: a store at an address must be one of shards")
+    if not is_local(destination):  # where nothing can be added to a journal
+        from ratewise.data.sharding import compress_parts
+
+        return compress_parts(source, destination, codec_spec, resources=resources, quiet=quiet)
     state = begin_state(source, codec)
     earlier = check_destination(destination, state)
     entries = source.entries()

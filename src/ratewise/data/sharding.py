@@ -3,6 +3,9 @@
 Beside ``shards/000123.tar`` lie its records, ``000123.parquet``, and, written last, what it was
 made of, ``000123.json``. So a run that was stopped goes on with the shards that have none, on a
 disk as at an address, and no process ever holds the records of more than one shard.
+
+A plain store at an address, where nothing can be added to a journal, is made in the same way: its
+files are where they belong, and ``parts/000123.parquet`` and ``.json`` take the journal's place.
 """
 
 from __future__ import annotations
@@ -22,7 +25,7 @@ from ratewise.data.compress import StoreSummary, store_summary, write_finished
 from ratewise.data.destination import begin_state, check_apart, check_destination
 from ratewise.data.manifest import Record, iterate_manifest, write_manifest
 from ratewise.data.naming import assign_names
-from ratewise.data.shards import FOLDER, Sample, shard_name, write_shard
+from ratewise.data.shards import FOLDER, Sample, shard_name, write_files, write_shard
 from ratewise.data.sources import Entry, Loaded, Source
 from ratewise.data.store import cached_codec, versions_json, write_state
 from ratewise.errors import InputError, RatewiseError
@@ -31,9 +34,35 @@ from ratewise.execution.locks import lock
 from ratewise.files import fingerprint, is_local, read_json, write_json
 
 SHARD_IMAGES = 1000
+_PARTS, _PART_IMAGES = "parts", 100
 _LOOKS_AT_ONCE = 16
 _TOGETHER = 32
 """Images that are loaded at a time, for codecs that code several faster than one."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where shards, or the parts of a plain store, are noted: ``folder`` of ``store``."""
+
+    store: Path
+    folder: str
+
+    @property
+    def shards(self) -> bool:
+        """Whether images go into tar files; else each is a file of its own."""
+        return self.folder == FOLDER
+
+    def name(self, number: int) -> str:
+        """What a shard or part is called."""
+        return f"{self.folder}/{number:06d}"
+
+    def beside(self, number: int, ending: str) -> Path:
+        """The file of a shard or part with this ending."""
+        return self.store / f"{self.name(number)}.{ending}"
+
+    def size_of(self, number: int) -> int:
+        """The bytes of a shard's tar file."""
+        return self.beside(number, "tar").stat().st_size
 
 
 @dataclass(frozen=True)
@@ -67,21 +96,48 @@ def compress_shards(
     """
     if shard_images < 1:
         raise InputError(f"{shard_images} images per shard: must be 1 or more")
-    codec = codecs.codec(codec_spec)
+    place = Place(destination, FOLDER)
+    return _compress(source, place, codec_spec, shard_images, resources, quiet)
+
+
+def compress_parts(
+    source: Source,
+    destination: Path,
+    codec_spec: str,
+    *,
+    resources: Resources = Resources(),
+    quiet: bool = True,
+) -> StoreSummary:
+    """Encode the images of ``source`` into a plain store at an address, in parts.
+
+    As :func:`compress_shards`, but for what becomes of the images.
+    """
+    return _compress(source, Place(destination, _PARTS), codec_spec, _PART_IMAGES, resources, quiet)
+
+
+def _compress(
+    source: Source,
+    place: Place,
+    codec_spec: str,
+    size: int,
+    resources: Resources,
+    quiet: bool,
+) -> StoreSummary:
+    codec, destination = codecs.codec(codec_spec), place.store
     check_apart(source.root, destination)
-    state = replace(begin_state(source, codec), shard_images=shard_images)
+    state = replace(begin_state(source, codec), shard_images=size if place.shards else None)
     earlier = check_destination(destination, state)
     entries = source.entries()
     if not entries:
         raise InputError(f"{source.root or 'the source'}: no images found")
-    shards = list(shards_of(entries, codec.suffix, shard_images))
+    shards = list(shards_of(entries, codec.suffix, size))
     with ExitStack() as held:
         if is_local(destination):
             held.enter_context(_alone(destination))
         todo = shards
         if earlier:  # else there is nothing to look for, which at an address takes its time
-            todo = _not_made(destination, shards)
-            _check_kept(destination, {entry.key for entry in entries}, todo, shards)
+            todo = _not_made(place, shards)
+            _check_kept(place, {entry.key for entry in entries}, todo, shards)
         if earlier and earlier.complete and not todo:
             return store_summary(earlier, done=0, skipped=len(entries), failed=0)
         source.check([t.entry for s in todo for t in s.tasks], resources, quiet=quiet)
@@ -90,9 +146,9 @@ def compress_shards(
         except OSError as error:
             raise InputError(f"{destination}: cannot be written ({error.strerror})") from None
         job = Job(source, destination, codec.spec, versions_json(dict(codec.versions)))
-        _make(job, todo, len(entries), resources, quiet)
-        failures = _failures(destination, shards)
-        state = write_finished(destination, state, _records(destination, shards), failures)
+        _make(_Work(job, place), todo, len(entries), resources, quiet)
+        failures = _failures(place, shards)
+        state = write_finished(destination, state, _records(place, shards), failures)
     tried, failed = sum(len(shard.tasks) for shard in todo), len(failures)
     return store_summary(state, done=tried - failed, skipped=len(entries) - tried, failed=failed)
 
@@ -117,95 +173,105 @@ def _alone(destination: Path) -> Any:
     return closing(file)
 
 
-def _beside(destination: Path, number: int, ending: str) -> Path:
-    return destination / f"{shard_name(number).removesuffix('.tar')}.{ending}"
-
-
-def _read_mark(destination: Path, number: int) -> dict[str, Any] | None:
+def _read_mark(place: Place, number: int) -> dict[str, Any] | None:
     """What a shard says it was made of; None if it is not finished."""
     try:
-        value = read_json(_beside(destination, number, "json"))
+        value = read_json(place.beside(number, "json"))
         return value if isinstance(value, dict) else None
     except (OSError, ValueError):
         return None
 
 
-def _is_made(destination: Path, shard: Shard) -> bool:
+def _is_made(place: Place, shard: Shard) -> bool:
     """Whether a shard is there, of these images and without failures. A look, no reading."""
-    mark = _read_mark(destination, shard.number)
+    mark = _read_mark(place, shard.number)
     if mark is None or mark.get("digest") != shard.digest or mark.get("failures"):
         return False
     try:
-        there = (destination / shard_name(shard.number)).stat().st_size == mark.get("tar_bytes")
+        there = not place.shards or place.size_of(shard.number) == mark.get("tar_bytes")
     except OSError:
         return False
-    return there and _beside(destination, shard.number, "parquet").is_file()
+    return there and place.beside(shard.number, "parquet").is_file()
 
 
-def _not_made(destination: Path, shards: Sequence[Shard]) -> list[Shard]:
+def _not_made(place: Place, shards: Sequence[Shard]) -> list[Shard]:
     """The shards that must be made; several are looked at at once, which counts at an address."""
     with ThreadPoolExecutor(_LOOKS_AT_ONCE) as pool:
-        made = pool.map(partial(_is_made, destination), shards)
+        made = pool.map(partial(_is_made, place), shards)
         return [shard for shard, is_made in zip(shards, made, strict=True) if not is_made]
 
 
 def _check_kept(
-    destination: Path, keys: set[str], todo: Sequence[Shard], shards: Sequence[Shard]
+    place: Place, keys: set[str], todo: Sequence[Shard], shards: Sequence[Shard]
 ) -> None:
     """Raise :class:`InputError` if the store has images that the source has no more."""
     numbers = [shard.number for shard in todo]
     beyond = len(shards)
-    while _beside(destination, beyond, "json").is_file():
+    while place.beside(beyond, "json").is_file():
         numbers.append(beyond)
         beyond += 1
     gone = [
         record.source
         for number in numbers
-        if (_beside(destination, number, "parquet")).is_file()
-        for record in iterate_manifest(_beside(destination, number, "parquet"))
+        if place.beside(number, "parquet").is_file()
+        for record in iterate_manifest(place.beside(number, "parquet"))
         if record.source not in keys
     ]
     if gone:
         raise InputError(
-            f"{destination}: holds images that the source has no more ({len(set(gone))}, such as "
+            f"{place.store}: holds images that the source has no more ({len(set(gone))}, such as "
             f"{gone[0]}); make a new store"
         )
 
 
-def _make(job: Job, todo: Sequence[Shard], total: int, resources: Resources, quiet: bool) -> None:
+@dataclass(frozen=True)
+class _Work:
+    """What a worker needs to make shards."""
+
+    job: Job
+    place: Place
+
+
+def _make(
+    work: _Work, todo: Sequence[Shard], total: int, resources: Resources, quiet: bool
+) -> None:
     """Have every shard made; RatewiseError names one that cannot be."""
     skipped = total - sum(len(shard.tasks) for shard in todo)
     with (
-        progress(f"compress {job.spec}", total, initial=skipped, quiet=quiet) as bar,
-        closing(map_items(_make_shard, todo, resources, context=job)) as outcomes,
+        progress(f"compress {work.job.spec}", total, initial=skipped, quiet=quiet) as bar,
+        closing(map_items(_make_shard, todo, resources, context=work)) as outcomes,
     ):
         for outcome in outcomes:
             if outcome.failure:
                 raise RatewiseError(
-                    f"{shard_name(outcome.item.number)}: {outcome.failure.message}; run the same "
-                    f"command again to go on"
+                    f"{work.place.name(outcome.item.number)}: {outcome.failure.message}; run the "
+                    f"same command again to go on"
                 )
             bar.advance(len(outcome.item.tasks))
 
 
-def _make_shard(job: Job, shard: Shard) -> None:
+def _make_shard(work: _Work, shard: Shard) -> None:
     """Make a shard, unless a worker that died since has made it."""
-    if _is_made(job.destination, shard):
+    job, place, number = work.job, work.place, shard.number
+    if _is_made(place, shard):
         return
     failures: list[tuple[str, Failure]] = []
-    name = shard_name(shard.number)
     labels = {label: number for number, label in enumerate(job.source.labels or ())}
     samples = _samples(job, shard, labels, failures)
     try:
-        records = write_shard(job.destination / name, name, samples)
-        write_manifest(_beside(job.destination, shard.number, "parquet"), records, shards=True)
+        if place.shards:
+            name = shard_name(number)
+            records = write_shard(place.store / name, name, samples)
+        else:
+            records = write_files(place.store, samples)
+        write_manifest(place.beside(number, "parquet"), records, shards=place.shards)
         mark = {
             "digest": shard.digest,
-            "tar_bytes": (job.destination / name).stat().st_size,
+            "tar_bytes": place.size_of(number) if place.shards else None,
             "images": len(records),
             "failures": [[key, one.kind, one.message] for key, one in failures],
         }
-        write_json(_beside(job.destination, shard.number, "json"), mark)
+        write_json(place.beside(number, "json"), mark)
     except OSError as error:
         raise CannotWriteError(
             f"{job.destination}: cannot be written ({error.strerror or error})"
@@ -237,16 +303,16 @@ def _samples(
             yield from samples or ()
 
 
-def _records(destination: Path, shards: Sequence[Shard]) -> Iterator[Record]:
+def _records(place: Place, shards: Sequence[Shard]) -> Iterator[Record]:
     """The records of all shards, those of one at a time."""
     for shard in shards:
-        yield from iterate_manifest(_beside(destination, shard.number, "parquet"))
+        yield from iterate_manifest(place.beside(shard.number, "parquet"))
 
 
-def _failures(destination: Path, shards: Sequence[Shard]) -> list[tuple[str, Failure]]:
+def _failures(place: Place, shards: Sequence[Shard]) -> list[tuple[str, Failure]]:
     """What failed in any shard."""
     return [
         (key, Failure(kind, message))
         for shard in shards
-        for key, kind, message in (_read_mark(destination, shard.number) or {})["failures"]
+        for key, kind, message in (_read_mark(place, shard.number) or {})["failures"]
     ]

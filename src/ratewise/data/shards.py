@@ -17,7 +17,7 @@ from pathlib import Path
 
 from ratewise.data.manifest import Record
 from ratewise.errors import CodecError, InputError
-from ratewise.files import open_atomically
+from ratewise.files import open_atomically, write_atomically
 
 FOLDER = "shards"
 
@@ -76,6 +76,17 @@ def write_shard(path: Path, name: str, samples: Iterable[Sample]) -> list[Record
                     mask_bytes=mask_bytes,
                 )
             )
+    return records
+
+
+def write_files(store: Path, samples: Iterable[Sample]) -> list[Record]:
+    """Write the images of a plain store, each into files of its own; their records."""
+    records = []
+    for sample in samples:
+        write_atomically(store / sample.record.path, sample.data)
+        if sample.record.mask is not None and sample.mask is not None:
+            write_atomically(store / sample.record.mask, sample.mask)
+        records.append(sample.record)
     return records
 
 
