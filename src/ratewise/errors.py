@@ -26,6 +26,10 @@ class CodecError(RatewiseError):
     """An image cannot be encoded, or bytes cannot be decoded, by a codec."""
 
 
+class PlaceError(RatewiseError):
+    """A disk or an address cannot be written now; trying again later may do."""
+
+
 class TrainingError(RatewiseError):
     """Training cannot go on (a loss is not finite, a checkpoint does not fit)."""
 

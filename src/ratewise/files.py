@@ -11,6 +11,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, cast
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 from ratewise.errors import InputError
 
@@ -20,13 +22,16 @@ _ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")
 def location(text: str | Path) -> Path:
     """The place that a user named: a path, or an address such as ``s3://bucket/folder``.
 
-    An address (anything fsspec knows) becomes a ``UPath`` of universal_pathlib, which is used like
-    a path: files appear there whole or not at all, and folders are what their files' names say.
+    An address (of an object store that fsspec knows) becomes a ``UPath`` of universal_pathlib,
+    which is used like a path: files appear there whole or not at all, and folders are what their
+    files' names say.
     Raises :class:`InputError` where the extra for addresses is not installed, and for a protocol
     that is not known.
     """
     if not isinstance(text, str):
         return text
+    if text.startswith("file://"):
+        return Path(url2pathname(urlsplit(text).path))
     if not _ADDRESS.match(text):
         return Path(text)
     try:

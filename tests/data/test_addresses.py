@@ -119,8 +119,27 @@ def test_a_plain_store_at_an_address_is_the_local_one(
     assert compress_store(source, there, JPEG).images == 6
     with pytest.raises(InputError, match=r"holds a store of jpeg:quality=20"):
         compress_store(source, there, "jpeg:quality=30")
-    with pytest.raises(InputError):
+    with pytest.raises(InputError, match="holds a store"):
         compress_shards(source, there, JPEG)
+    (there / "3.jpg").unlink()
+    assert compress_store(source, there, JPEG).done == 2  # its part
+    assert verify_store(open_store(f"{bucket}/plain-j20")) == []
+    (photos / "4.png").unlink()
+    with pytest.raises(InputError, match="images that the source has no more"):
+        compress_store(source, there, JPEG)
+
+
+def test_a_copied_store_loses_no_image_that_its_source_lost(
+    bucket: str, photos: Path, tmp_path: Path
+) -> None:
+    import s3fs
+
+    compress_store(FolderSource(photos), tmp_path / "plain", JPEG)
+    s3fs.S3FileSystem().put(str(tmp_path / "plain"), "bucket/copied", recursive=True)
+    (photos / "4.png").unlink()
+    with pytest.raises(InputError, match="images that the source has no more"):
+        compress_store(FolderSource(photos), location(f"{bucket}/copied"), JPEG)
+    assert len(open_store(f"{bucket}/copied")) == 5
 
 
 def test_files_are_written_and_read_at_an_address() -> None:
@@ -134,3 +153,4 @@ def test_files_are_written_and_read_at_an_address() -> None:
 def test_a_windows_drive_and_a_plain_name_are_paths() -> None:
     for text in ("a/b", "/a/b", "C:/photos", "a:b"):
         assert location(text) == Path(text)
+    assert location("file:///a/b%20c") == Path("/a/b c")

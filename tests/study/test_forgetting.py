@@ -24,6 +24,7 @@ from ratewise.neural.adaptation.library import AdaptedCoder, Library
 from ratewise.neural.coder import NeuralCoder
 from ratewise.neural.training.settings import ImagesSettings
 from ratewise.neural.weights import load
+from ratewise.report.adaptation_pictures import write_pictures
 from ratewise.settings_files import read_settings
 from ratewise.study.adaptation import measures
 from ratewise.study.adaptation import run as running
@@ -39,7 +40,13 @@ CONFIGS = Path(__file__).parents[2] / "configs" / "adaptation"
 def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the weights of one codec, and in ``out`` what a comparison left there."""
     folder = tmp_path_factory.mktemp("forgetting")
-    run_forgetting(settings(save_codecs(folder, 1)), folder / "out", base=folder, quiet=True)
+    run_forgetting(
+        settings(save_codecs(folder, 1)),
+        folder / "out",
+        base=folder,
+        quiet=True,
+        drawn=lambda sheets: write_pictures(folder / "out" / "pictures", sheets),
+    )
     return folder
 
 
@@ -386,6 +393,7 @@ def test_without_the_files_of_adaptations_no_pictures_are_drawn(base: Path, tmp_
     out = tmp_path / "out"
     shutil.copytree(base / "out" / "cells", out / "cells")
     chosen = settings(["small-1.safetensors"])
-    run_forgetting(chosen, out, base=base, quiet=True, train=False)
+    drawn: list[Any] = []
+    run_forgetting(chosen, out, base=base, quiet=True, train=False, drawn=drawn.append)
     assert (out / "points.csv").is_file()
-    assert not (out / "pictures").exists()
+    assert drawn == [{}]

@@ -12,7 +12,7 @@ from typing import cast
 import pandas as pd
 import pytest
 
-from ratewise.errors import InputError
+from ratewise.errors import InputError, PlaceError
 from ratewise.study.cache import Cache
 from ratewise.study.plan import Plan, Stage
 from ratewise.study.scheduler import (
@@ -235,6 +235,23 @@ def test_what_fails_for_a_moment_is_tried_again(
     assert (finished.failure, runner.tries) == (None, 3)
     assert cache.is_complete(finished.stage)
     assert not (cache.folder(finished.stage) / "error.txt").exists()
+
+
+def test_a_store_that_cannot_be_written_for_a_moment_is_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runner = _Runner(1, PlaceError("the disk is full"))
+    finished = _attempted(runner, Cache(tmp_path), monkeypatch)
+    assert (finished.failure, runner.tries) == (None, 2)
+
+
+def test_a_mistake_of_ours_is_not_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runner, cache = _Runner(9, TypeError("no such argument")), Cache(tmp_path)
+    finished = _attempted(runner, cache, monkeypatch)
+    assert (finished.failure, runner.tries) == ("TypeError: no such argument", 1)
+    assert (cache.folder(finished.stage) / "error.txt").is_file()
 
 
 def test_a_stage_fails_after_its_retries(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -117,8 +117,8 @@ def forgetting(
 ) -> None:
     """Compare ways to adapt a codec: what each gains, and what it forgets.
 
-    Leaves points.csv, bdrate.csv, forgetting.csv, adaptations.csv and report.html. Interrupted and
-    run again, it goes on.
+    Leaves points.csv, bdrate.csv, forgetting.csv, adaptations.csv, report.html and pictures.
+    Interrupted and run again, it goes on.
 
     Example: ratewise codec forgetting configs/adaptation/msh-small.yaml --out runs/adaptation
     """
@@ -131,6 +131,7 @@ def forgetting(
         )
         folder = out or Path("runs") / chosen.name
 
+        from ratewise.report.adaptation_pictures import write_pictures
         from ratewise.report.adaptation_report import write_adaptation_report
         from ratewise.study.adaptation.run import run_forgetting
 
@@ -141,6 +142,7 @@ def forgetting(
             only=targets or (),
             quiet=quiet,
             said=None if quiet else print,
+            drawn=lambda sheets: write_pictures(folder / "pictures", sheets),
         )
         write_adaptation_report(folder / "report.html", found)
         print(f"report: {folder / 'report.html'}")

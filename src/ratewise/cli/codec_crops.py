@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from ratewise.cli.codec import CodecsOption, InFile, OutFile
-from ratewise.cli.support import QuietOption, friendly_errors, write_result
+from ratewise.cli.support import friendly_errors, write_result
 
 
 def crops(
@@ -26,7 +26,6 @@ def crops(
     ] = None,
     columns: Annotated[int, typer.Option(min=1, help="Crops in a row.")] = 4,
     enlarged: Annotated[int, typer.Option(min=1, max=16, help="Times as large.")] = 2,
-    quiet: QuietOption = False,
 ) -> None:
     """Draw one part of an image, as it is and as each codec has it, into a PNG.
 
@@ -61,8 +60,7 @@ def crops(
             rate = bits_per_pixel(len(data), *image.shape[:2])
             note = f"{rate:.3f} bpp, {psnr(image, decoded):.2f} dB"
             found.append(TitledCrop(name, note, crop(decoded, part)))
-            if not quiet:
-                print(f"{name}: {note}")
+            print(f"{name}: {note}")
         write_result(target, encode_png(crop_sheet(found, columns=columns, enlarged=enlarged)))
 
 

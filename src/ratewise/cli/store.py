@@ -28,7 +28,6 @@ from ratewise.cli.support import (
     print_json,
 )
 from ratewise.errors import InputError
-from ratewise.files import is_local
 
 if TYPE_CHECKING:
     from ratewise.data.compress import StoreSummary
@@ -142,8 +141,6 @@ def compress(
         elif rates is None:
             summary = compress_store(source, dst, codec, resources=resources, quiet=quiet)
         else:
-            if not is_local(dst):
-                raise InputError(f"{dst}: a store made to a rate is written to a disk only")
             fitted = compress_by_rate(rates, source, dst, codec, resources, quiet)
             summary, control = fitted.store, fitted.rate_control.to_dict()
         if json:

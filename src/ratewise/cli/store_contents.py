@@ -62,7 +62,7 @@ def list_images(
 
     Example:
 
-      ratewise store list photos-j10/ | sort -k5 -n | head
+      ratewise store list photos-j10/ | sort -k3 -n | head
     """
     with friendly_errors():
         from json import dumps

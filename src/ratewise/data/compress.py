@@ -30,7 +30,7 @@ from ratewise.data.store import (
     versions_json,
     write_state,
 )
-from ratewise.errors import InputError, RatewiseError
+from ratewise.errors import InputError, PlaceError
 from ratewise.execution import Failure, Resources, progress
 from ratewise.files import is_local, write_atomically
 
@@ -147,7 +147,7 @@ def _run(
         for task, (records, failure) in results:
             entry = task.entry
             if failure and failure.kind == CannotWriteError.__name__:
-                raise RatewiseError(f"{failure.message}; run the same command again to go on")
+                raise PlaceError(f"{failure.message}; run the same command again to go on")
             if failure:
                 failures.append((entry.key, failure))
             elif records is not None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ratewise.data.destination import check_on_disk
 from ratewise.data.manifest import MANIFEST, Record, iterate_manifest
 from ratewise.data.naming import assign_names
 from ratewise.data.shards import read_mask_file
@@ -53,6 +54,7 @@ def decompress_store(
     was stopped goes on where it was. Raises :class:`InputError` before any work if ``destination``
     lies in the store, or holds anything but images of this store.
     """
+    check_on_disk(destination)
     if store.path.resolve() in (destination.resolve(), *destination.resolve().parents):
         raise InputError(f"{destination}: must lie outside of the store {store.path}")
     _claim(store, destination)

@@ -12,6 +12,7 @@ from ratewise.data.manifest import MANIFEST, Record, iterate_manifest
 from ratewise.data.sources import Entry, Source
 from ratewise.data.store import State, is_store, read_state, write_state
 from ratewise.errors import InputError
+from ratewise.files import is_local
 
 
 def begin_state(source: Source, codec: Codec) -> State:
@@ -114,6 +115,12 @@ def finished(destination: Path) -> tuple[dict[str, int | None], dict[str, str]]:
         if is_lost(destination, record):
             lost.setdefault(record.source, record.path)
     return done, lost
+
+
+def check_on_disk(destination: Path) -> None:
+    """Raise :class:`InputError` for an address."""
+    if not is_local(destination):
+        raise InputError(f"{destination}: this can be written to a disk only, not to an address")
 
 
 def is_lost(destination: Path, record: Record) -> bool:

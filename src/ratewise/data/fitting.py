@@ -22,6 +22,7 @@ from ratewise.data.destination import (
     begin_state,
     check_apart,
     check_destination,
+    check_on_disk,
     finished,
     is_lost,
     pending_entries,
@@ -36,7 +37,7 @@ from ratewise.data.rate_control import RateControl
 from ratewise.data.rounds import Rounds
 from ratewise.data.sources import Entry, Source
 from ratewise.data.store import FAILURES, STATE, State, write_state
-from ratewise.errors import InputError, RatewiseError
+from ratewise.errors import InputError, PlaceError
 from ratewise.execution import Resources, map_items, progress
 from ratewise.files import fingerprint
 
@@ -75,6 +76,7 @@ def fit_store(
     and for new or changed images in the source of a finished store, or lost files that do not come
     out as they were.
     """
+    check_on_disk(destination)
     check_apart(source.root, destination)
     state = _begin(source, rungs, control)
     new = not destination.exists()
@@ -179,9 +181,7 @@ def _restore(
         for outcome in outcomes:
             bar.advance()
             if outcome.failure and outcome.failure.kind == CannotWriteError.__name__:
-                raise RatewiseError(
-                    f"{outcome.failure.message}; run the same command again to go on"
-                )
+                raise PlaceError(f"{outcome.failure.message}; run the same command again to go on")
             if outcome.failure:
                 problems.append((outcome.item.task.entry.key, outcome.failure.message))
             encodes += outcome.value or 0

@@ -36,7 +36,7 @@ from ratewise.data.measuring import (
     sweep,
 )
 from ratewise.data.store import State, versions_json
-from ratewise.errors import RatewiseError
+from ratewise.errors import PlaceError
 from ratewise.execution import Failure, Resources, map_items, progress
 
 _NOT_WORTH_WORKERS, _WITH_A_MODEL = 2, 32
@@ -189,7 +189,7 @@ class Rounds:
                 outcome = next(done)
                 bar.advance()
                 if outcome.failure and outcome.failure.kind == CannotWriteError.__name__:
-                    raise RatewiseError(
+                    raise PlaceError(
                         f"{outcome.failure.message}; run the same command again to go on"
                     )
                 if outcome.failure or outcome.value is None:

@@ -22,13 +22,13 @@ from typing import Any
 from ratewise import codecs
 from ratewise.data.coding import CannotWriteError, Job, Task, Trips, code_image, coded_together
 from ratewise.data.compress import StoreSummary, store_summary, write_finished
-from ratewise.data.destination import begin_state, check_apart, check_destination
-from ratewise.data.manifest import Record, iterate_manifest, write_manifest
+from ratewise.data.destination import begin_state, check_apart, check_destination, is_lost
+from ratewise.data.manifest import MANIFEST, Record, iterate_manifest, write_manifest
 from ratewise.data.naming import assign_names
 from ratewise.data.shards import FOLDER, Sample, shard_name, write_files, write_shard
 from ratewise.data.sources import Entry, Loaded, Source
 from ratewise.data.store import cached_codec, versions_json, write_state
-from ratewise.errors import InputError, RatewiseError
+from ratewise.errors import InputError, PlaceError, RatewiseError
 from ratewise.execution import Failure, Resources, map_items, progress
 from ratewise.execution.locks import lock
 from ratewise.files import fingerprint, is_local, read_json, write_json
@@ -110,8 +110,12 @@ def compress_parts(
 ) -> StoreSummary:
     """Encode the images of ``source`` into a plain store at an address, in parts.
 
-    As :func:`compress_shards`, but for what becomes of the images.
+    As :func:`compress_shards`, but for what becomes of the images. No lock can be held there: two
+    processes must not write one store. Raises :class:`InputError` for a folder, which
+    :func:`ratewise.data.compress.compress_store` writes.
     """
+    if is_local(destination):
+        raise InputError(f"{destination}: is no address")
     return _compress(source, Place(destination, _PARTS), codec_spec, _PART_IMAGES, resources, quiet)
 
 
@@ -136,8 +140,11 @@ def _compress(
             held.enter_context(_alone(destination))
         todo = shards
         if earlier:  # else there is nothing to look for, which at an address takes its time
+            keys = {entry.key for entry in entries}
+            if earlier.complete and not place.shards:  # perhaps one that was copied there
+                _check_gone(place, keys, [destination / MANIFEST])
             todo = _not_made(place, shards)
-            _check_kept(place, {entry.key for entry in entries}, todo, shards)
+            _check_kept(place, keys, todo, shards)
         if earlier and earlier.complete and not todo:
             return store_summary(earlier, done=0, skipped=len(entries), failed=0)
         source.check([t.entry for s in todo for t in s.tasks], resources, quiet=quiet)
@@ -162,7 +169,7 @@ def shards_of(entries: Sequence[Entry], suffix: str, size: int) -> Iterator[Shar
 
 
 def _alone(destination: Path) -> Any:
-    folder = destination / FOLDER
+    folder = destination / FOLDER  # a plain store on a disk has a journal, which is locked
     folder.mkdir(parents=True, exist_ok=True)
     file = (folder / ".lock").open("a+b")
     try:
@@ -187,11 +194,15 @@ def _is_made(place: Place, shard: Shard) -> bool:
     mark = _read_mark(place, shard.number)
     if mark is None or mark.get("digest") != shard.digest or mark.get("failures"):
         return False
+    records = place.beside(shard.number, "parquet")
+    if not place.shards:
+        return records.is_file() and not any(
+            is_lost(place.store, record) for record in iterate_manifest(records)
+        )
     try:
-        there = not place.shards or place.size_of(shard.number) == mark.get("tar_bytes")
+        return place.size_of(shard.number) == mark.get("tar_bytes") and records.is_file()
     except OSError:
         return False
-    return there and place.beside(shard.number, "parquet").is_file()
 
 
 def _not_made(place: Place, shards: Sequence[Shard]) -> list[Shard]:
@@ -210,11 +221,16 @@ def _check_kept(
     while place.beside(beyond, "json").is_file():
         numbers.append(beyond)
         beyond += 1
+    noted = [place.beside(number, "parquet") for number in numbers]
+    _check_gone(place, keys, [one for one in noted if one.is_file()])
+
+
+def _check_gone(place: Place, keys: set[str], manifests: Sequence[Path]) -> None:
+    """Raise :class:`InputError` if one of ``manifests`` has an image that is none of ``keys``."""
     gone = [
         record.source
-        for number in numbers
-        if place.beside(number, "parquet").is_file()
-        for record in iterate_manifest(place.beside(number, "parquet"))
+        for manifest in manifests
+        for record in iterate_manifest(manifest)
         if record.source not in keys
     ]
     if gone:
@@ -243,7 +259,8 @@ def _make(
     ):
         for outcome in outcomes:
             if outcome.failure:
-                raise RatewiseError(
+                full = outcome.failure.kind == CannotWriteError.__name__
+                raise (PlaceError if full else RatewiseError)(
                     f"{work.place.name(outcome.item.number)}: {outcome.failure.message}; run the "
                     f"same command again to go on"
                 )
@@ -255,6 +272,7 @@ def _make_shard(work: _Work, shard: Shard) -> None:
     job, place, number = work.job, work.place, shard.number
     if _is_made(place, shard):
         return
+    place.beside(number, "json").unlink(missing_ok=True)  # what is written now is not that
     failures: list[tuple[str, Failure]] = []
     labels = {label: number for number, label in enumerate(job.source.labels or ())}
     samples = _samples(job, shard, labels, failures)

@@ -218,7 +218,7 @@ class _Run:
         bare = cell.architecture.model_copy(update={"enhancement": None})
         model = self._built(bare)
         model.image.load_state_dict(image)
-        half = SemanticHalf(model)
+        half, training = SemanticHalf(model), self.settings.training
         keys = {"loss", "class_weights", "augmentation", "quantile_lr"}
         identity = {
             "version": _TRAINING,
@@ -230,7 +230,8 @@ class _Run:
             **self._first(),
         }
         folder = self.folder / "training" / f"semantic-{fingerprint(identity)[:8]}"
-        alone = first.training.devices * first.training.nodes == 1
+        together = {"devices": training.devices, "nodes": training.nodes}
+        alone = training.devices * training.nodes == 1
         with locked(folder.with_suffix(".lock")) if alone else nullcontext():
             fit(
                 SemanticFirst(
@@ -241,7 +242,7 @@ class _Run:
                     self._quantile_optimiser,
                 ),
                 self.labelled,
-                first.training,
+                first.training.model_copy(update=together),
                 folder,
                 collate=collate,
                 identity=identity,

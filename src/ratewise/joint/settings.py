@@ -48,6 +48,13 @@ class SemanticFirstSettings(Settings):
     optimiser: OptimiserSettings = OptimiserSettings(kind="adam", lr=1e-3)
     training: TrainingSettings
 
+    @field_validator("training")
+    @classmethod
+    def _devices_are_those_of_all(cls, value: TrainingSettings) -> TrainingSettings:
+        if value.devices * value.nodes > 1:
+            raise ValueError("devices and nodes are set in training, for both")
+        return value
+
 
 class VariantSettings(Settings):
     """A network to train: the settings' architecture, with some of its modules left out."""

@@ -28,6 +28,9 @@ from ratewise.neural.tables import MEAN_UNIT, Tables
 from ratewise.neural.transforms import Transforms
 from ratewise.training.weights import apply_weights, load_weights, save_weights
 
+MOST_CUSTOM = 1024
+"""Maps that an adaptation may add to each layer."""
+
 FORMAT = "ratewise packed codec 1"
 
 _TRANSFORMS = ("g_a", "g_s", "h_a")
@@ -243,8 +246,7 @@ def symbols_of(
 def _network(architecture: Architecture, floats: Mapping[str, Tensor]) -> CompressionModel:
     """A network with transforms alone, in float32, on the CPU."""
     image, hyper = (
-        max(0, floats[name].shape[0] - architecture.N) if name in floats else 0
-        for name in ("g_a.0.weight", "h_a.0.weight")
+        _more_maps(architecture, floats.get(f"{one}.0.weight")) for one in ("g_a", "h_a")
     )
     with torch.device("meta"):
         network = CompressionModel(architecture, Custom(image, hyper))
@@ -253,6 +255,16 @@ def _network(architecture: Architecture, floats: Mapping[str, Tensor]) -> Compre
     transforms.to_empty(device="cpu")
     apply_weights(transforms, {key: v.float() for key, v in floats.items()}, "packed codec")
     return network.eval().requires_grad_(False)
+
+
+def _more_maps(architecture: Architecture, weight: Tensor | None) -> int:
+    """The custom maps of a transform whose first layer has ``weight``."""
+    if weight is None:
+        return 0
+    more = weight.shape[0] - architecture.N if weight.ndim == 4 else 0
+    if more > MOST_CUSTOM:
+        raise InputError(f"packed codec: {more} custom maps are too many ({MOST_CUSTOM} at most)")
+    return max(0, more)
 
 
 def _transforms(network: CompressionModel) -> nn.ModuleDict:

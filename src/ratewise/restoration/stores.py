@@ -11,6 +11,7 @@ from typing import Any
 
 from ratewise.data.classes import Classes
 from ratewise.data.compress import StoreSummary, compress_store
+from ratewise.data.destination import check_on_disk
 from ratewise.data.manifest import MANIFEST, iterate_manifest
 from ratewise.data.sources import Entry, Loaded, StoreSource
 from ratewise.data.store import Store
@@ -59,6 +60,7 @@ def restore_store(
     :class:`InputError` before any work if a file is no restorer, or ``assignment`` does not fit;
     otherwise like :func:`ratewise.data.compress.compress_store`.
     """
+    check_on_disk(destination)
     chosen = _checked_assignment(source, restorers, assignment)
     on = resolve_device(device)
     own = Precision(on, "bf16" if resolve_precision(precision, on) == "bf16-mixed" else "fp32")

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Protocol
 
 from ratewise.data.dataset import Dataset
-from ratewise.errors import RatewiseError
+from ratewise.errors import PlaceError, RatewiseError
 from ratewise.execution import Resources
 from ratewise.study.cache import Cache, Claim
 from ratewise.study.plan import Plan, Stage
@@ -28,6 +28,9 @@ _POLL_SECONDS = 0.5
 """How often a stage that another run holds is looked at."""
 
 _TRACEBACK = "error.txt"
+
+_NOT_AGAIN = (RatewiseError, MemoryError, AssertionError, TypeError, AttributeError, LookupError)
+"""What would be raised again; of our own errors, :class:`PlaceError` may pass."""
 
 RETRY_SECONDS = (1.0, 10.0)
 """What is waited before a stage that failed for an unforeseen reason is tried again, each time."""
@@ -260,24 +263,37 @@ class _PlanRun:
 def attempt(stage: Stage, plan: Plan, cache: Cache, context: StageContext) -> Finished:
     """Run a stage; what it raises becomes its failure, a traceback the file ``error.txt``.
 
-    What nobody foresaw (a disk or a network that fails for a moment) is tried again, from the
-    stage's checkpoint where it has one; an error of ours says what must be changed before.
+    A disk, an address or a machine that fails for a moment is no reason to lose a stage: it is
+    tried again, from its checkpoint where it has one. Not so what the user must change, and what
+    is a mistake of ours.
     """
     started = time.monotonic()
     for pause in (*RETRY_SECONDS, None):
         try:
             run_stage(stage, plan, cache, context)
-        except RatewiseError as error:
-            return Finished(stage, time.monotonic() - started, str(error))
-        except Exception as error:
-            _write_traceback(cache.folder(stage))
-            failure = f"{type(error).__name__}: {error}"
-            if pause is not None:
-                time.sleep(pause)
-        else:
             return Finished(stage, time.monotonic() - started)
-    tries = len(RETRY_SECONDS) + 1
-    return Finished(stage, time.monotonic() - started, f"{failure} (tried {tries} times)")
+        except Exception as error:
+            failure = _described(error)
+            if not isinstance(error, RatewiseError):
+                _write_traceback(cache.folder(stage))
+            if not _may_pass(error):
+                break
+        if pause is None:
+            failure += f" (tried {len(RETRY_SECONDS) + 1} times)"
+        else:
+            time.sleep(pause)
+    return Finished(stage, time.monotonic() - started, failure)
+
+
+def _may_pass(error: Exception) -> bool:
+    """Whether the same may go well a moment later."""
+    return isinstance(error, PlaceError) or not isinstance(error, _NOT_AGAIN)
+
+
+def _described(error: Exception) -> str:
+    if isinstance(error, RatewiseError):
+        return str(error)
+    return f"{type(error).__name__}: {error}"
 
 
 def _write_traceback(folder: Path) -> None:

@@ -22,14 +22,13 @@ from ratewise.neural.adaptation.integers import with_custom
 from ratewise.neural.integer import IntegerLayer
 from ratewise.neural.models import CompressionModel, Custom
 from ratewise.neural.tables import Tables
-from ratewise.neural.weights import PackedModel, fingerprint_of
+from ratewise.neural.weights import MOST_CUSTOM, PackedModel, fingerprint_of
 from ratewise.training.weights import load_weights, save_weights
 
 FORMAT = "ratewise codec adaptation 1"
 
 Method = Literal["cawf", "low_rank", "finetune"]
 
-_MOST_CUSTOM = 1024
 _FLOATS = ("g_a", "g_s", "h_a")
 _TABLES = ("frequencies", "lengths", "firsts")
 _LAYER = ("weight", "padding", "bias", "steps")
@@ -184,7 +183,7 @@ def _structure(structure: Mapping[str, Any]) -> tuple[Custom, int]:
     image, kernel = structure.get("width"), structure.get("kernel")
     hyper = structure.get("hyper", image)
     for count in (image, hyper):
-        if not isinstance(count, int) or not 0 <= count <= _MOST_CUSTOM:
+        if not isinstance(count, int) or not 0 <= count <= MOST_CUSTOM:
             raise InputError(f"the adaptation's width {count} cannot be")
     if kernel not in (3, 5):
         raise InputError(f"the adaptation's kernel {kernel}, beside its width, cannot be")

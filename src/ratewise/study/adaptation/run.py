@@ -7,7 +7,6 @@
     OUT/cells/camvid-cawf-100-q3-5e6f7a8b.json                 what was measured of it
     OUT/cells/source-q3-9c0d1e2f.json                          of the source codec
     OUT/points.csv, bdrate.csv, forgetting.csv, adaptations.csv
-    OUT/pictures/camvid.png                                    see :mod:`.pictures`
 
 The digits at a name's end say what decides the content, so whatever is there is right, and is not
 made again. Changed settings leave what was made before alone.
@@ -38,7 +37,7 @@ from ratewise.neural.models import CompressionModel
 from ratewise.neural.training.settings import ImagesSettings
 from ratewise.neural.weights import PackedModel, load
 from ratewise.study.adaptation.measures import VERSION, Record, SourceOn, measure
-from ratewise.study.adaptation.pictures import draw_pictures
+from ratewise.study.adaptation.pictures import Sheet, sheets
 from ratewise.study.adaptation.settings import Cell, ForgettingSettings
 from ratewise.study.adaptation.tables import SOURCE, Comparison, make_tables
 from ratewise.training.checkpoint import NAME as CHECKPOINT
@@ -60,13 +59,15 @@ def run_forgetting(
     train: bool = True,
     quiet: bool = False,
     said: Callable[[str], None] | None = None,
+    drawn: Callable[[Mapping[str, Sheet]], Any] | None = None,
 ) -> Comparison:
     """Make and measure every adaptation of ``settings``, and write the tables into ``folder``.
 
     Killed and called again it goes on, and several processes may share a folder. Paths in the
     settings are relative to ``base``. ``only`` names targets: those of the others are not made
     now; what is there of them is in the tables. Without ``train`` nothing is made: the tables are
-    of what is there. ``said`` is told a sentence of each cell.
+    of what is there. ``said`` is told a sentence of each cell, ``drawn`` given pictures of each
+    target, as far as the files of adaptations are there.
     Raises :class:`InputError`, before any work, for images or weights that are missing or too few,
     and sources that cannot be adapted.
     """
@@ -86,8 +87,9 @@ def run_forgetting(
     sources = {quality: run.source_record(quality) for quality in settings.all_qualities}
     result = make_tables(settings, found, sources)
     result.save(folder)
-    for target in run.targets:
-        run.draw(target, cells)
+    if drawn is not None:
+        for target in only or run.targets:
+            drawn(run.sheets(target, cells))
     return result
 
 
@@ -181,8 +183,8 @@ class _Run:
             write_json(path, {name: self._on(quality, name).records for name in self.tests})
         return dict(read_json(path))
 
-    def draw(self, target: str, cells: Sequence[Cell]) -> None:
-        """Draw what the adaptations to a target do at one quality, as far as their files are there.
+    def sheets(self, target: str, cells: Sequence[Cell]) -> dict[str, Sheet]:
+        """What the adaptations to a target do at one quality; none where their files are not there.
 
         The quality is the one that most ways were tried at, of each way the adaptation to the most
         images.
@@ -191,11 +193,10 @@ class _Run:
         tried = [quality for quality, _ in {(one.quality, one.label): None for one in there}]
         quality = max(tried, key=lambda one: (tried.count(one), one), default=None)
         if quality is None:
-            return
+            return {}
         own = sorted((one for one in there if one.quality == quality), key=lambda one: one.images)
         latest = {one.label: one for one in own}
-        draw_pictures(
-            self.folder / "pictures",
+        return sheets(
             target,
             self.models[quality],
             {cell.label: load_adaptation(self.path(cell)) for cell in latest.values()},
