@@ -254,3 +254,16 @@ def test_two_percent_of_the_packaged_codec_is_a_small_file(tmp_path: Path) -> No
     assert 20_000 < count < 0.02 * 1764499
     assert 2 * count < path.stat().st_size < 300_000
     assert path.stat().st_size < 0.1 * packaged(3).stat().st_size
+
+
+def test_without_hyper_there_are_as_many_maps_everywhere(source: PackedModel) -> None:
+    made = random_cawf(source, width=2)
+    older = dataclasses.replace(made, structure={"width": 2, "kernel": 3})
+    assert older.applied(source).floats.keys() == made.applied(source).floats.keys()
+    for name, value in made.applied(source).floats.items():
+        assert torch.equal(older.applied(source).floats[name], value)
+    for hyper in (-1, 1025, "2", None):
+        with pytest.raises(InputError, match="width"):
+            dataclasses.replace(made, structure={"width": 2, "hyper": hyper, "kernel": 3}).applied(
+                source
+            )
