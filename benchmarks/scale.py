@@ -128,8 +128,9 @@ def listing() -> float:
 def stages() -> float:
     from ratewise.study.cache import Cache
     from ratewise.study.events import EventLog
+    from ratewise.study.observers import Announcer
     from ratewise.study.plan import Plan, Stage
-    from ratewise.study.scheduler import Announcer, Finished, run_plan
+    from ratewise.study.scheduler import Finished, run_plan
 
     class Executor:
         """Stages whose work is to write one small file."""

@@ -14,10 +14,9 @@ import pytest
 
 from ratewise.errors import InputError, PlaceError
 from ratewise.study.cache import Cache
+from ratewise.study.observers import Announcer, Collector
 from ratewise.study.plan import Plan, Stage
 from ratewise.study.scheduler import (
-    Announcer,
-    Collector,
     Finished,
     StageContext,
     attempt,

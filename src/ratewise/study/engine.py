@@ -18,13 +18,12 @@ from ratewise.study.events import EVENTS, EventLog
 from ratewise.study.inputs import find_inputs
 from ratewise.study.live import LiveView
 from ratewise.study.mirror import open_cache
+from ratewise.study.observers import Announcer, Collector
 from ratewise.study.plan import Plan, Stage
 from ratewise.study.planner import make_plan
 from ratewise.study.privileged import trained
 from ratewise.study.results import read_results, results_table, write_results
 from ratewise.study.scheduler import (
-    Announcer,
-    Collector,
     Executor,
     LocalExecutor,
     Observer,
