@@ -48,12 +48,15 @@ def facts(values: Mapping[str, str]) -> str:
     return wrap("table", rows, class_="facts")
 
 
-def table_of(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table whose first column is text and the others are numbers."""
+def table_of(
+    titles: Sequence[str], rows: Sequence[Sequence[str]], words: Collection[int] = (0,)
+) -> str:
+    """A table. The columns ``words`` are text, the others numbers."""
 
     def line(tag: str, cells: Sequence[str]) -> str:
-        first = element(tag, cells[0], class_="text")
-        return wrap("tr", [first, *(element(tag, cell) for cell in cells[1:])])
+        kinds = ["text" if index in words else "" for index in range(len(cells))]
+        drawn = zip(cells, kinds, strict=True)
+        return wrap("tr", [element(tag, cell, class_=kind) for cell, kind in drawn])
 
     body = wrap("tbody", [line("td", row) for row in rows])
     table = wrap("table", [wrap("thead", [line("th", titles)]), body])

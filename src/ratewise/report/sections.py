@@ -200,7 +200,7 @@ def _stages(stages: Sequence[StageCost]) -> list[str]:
     summary = f"The {len(rows)} longest of {len(stages)} stages"
     if len(rows) == len(stages):
         summary = f"All {len(stages)} stages"
-    each = table_of(["kind", "stage", "time", "bytes"], rows)
+    each = table_of(["kind", "stage", "time", "bytes"], rows, words=(0, 1))
     return [
         table_of(["kind", "stages", "time", "bytes"], kinds),
         wrap("details", [element("summary", summary), each]),
