@@ -13,6 +13,7 @@ from ratewise.cli import (
     codec,
     codec_adapt,
     codec_crops,
+    codec_list,
     codec_train,
     data,
     restorer,
@@ -29,6 +30,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+codec.app.command("list")(codec_list.list_codecs)
 codec.app.command("crops")(codec_crops.crops)
 codec.app.command("train")(codec_train.train)
 codec.app.command("adapt")(codec_adapt.adapt)
