@@ -14,7 +14,7 @@ from ratewise.joint import bitstream
 from ratewise.joint.bitstream import JointFile, Part
 from ratewise.joint.packed import PackedJoint
 from ratewise.joint.transforms import JointTransforms
-from ratewise.neural.coder import batches_of_one_size, check_codable
+from ratewise.neural.coder import check_codable, of_one_size, shape_of
 from ratewise.neural.latent_coder import LatentCoder
 
 
@@ -43,20 +43,7 @@ class JointCoder:
         """
         for image in images:
             check_codable(image)
-        files: dict[int, bytes] = {}
-        for batch in batches_of_one_size([(image.shape[0], image.shape[1]) for image in images]):
-            height, width = images[batch[0]].shape[:2]
-            y, s = self._transforms.analysis(np.stack([images[i] for i in batch]))
-            z = self._transforms.hyper_analysis(y)
-            pictures = self._image.payloads(y, z, height, width)
-            maps = [b""] * len(batch)
-            if self._semantic is not None and s is not None:
-                z = self._transforms.semantic_hyper_analysis(s)
-                maps = self._semantic.payloads(s, z, height, width)
-            for i, picture, map_ in zip(batch, pictures, maps, strict=True):
-                file = JointFile(self.model.fingerprint, width, height, map_, picture)
-                files[i] = file.to_bytes()
-        return [files[i] for i in range(len(images))]
+        return of_one_size(images, shape_of, self._files)
 
     def decode(self, data: Sequence[bytes], *, enhance: bool = True) -> list[Image]:
         """The picture in each of the files ``data``; enhanced where the semantic part is there.
@@ -70,14 +57,10 @@ class JointCoder:
             if not file.image:
                 raise CodecError("the file of a joint codec has no image part")
         enhance = enhance and self.model.architecture.enhancement is not None
-        images: dict[int, Image] = {}
-        for batch in batches_of_one_size([(file.height, file.width) for file in files]):
-            height, width = files[batch[0]].height, files[batch[0]].width
-            y_hat = self._latents(self._image, [files[i] for i in batch], "image")
-            pictures = self._transforms.picture.synthesis(y_hat, height, width)
-            for i, picture in zip(batch, pictures, strict=True):
-                images[i] = self._enhanced(picture, files[i]) if enhance else picture
-        return [images[i] for i in range(len(data))]
+        pictures = of_one_size(files, _size, self._pictures)
+        if not enhance:
+            return pictures
+        return [self._enhanced(*one) for one in zip(pictures, files, strict=True)]
 
     def predict(self, data: Sequence[bytes]) -> list[Mask]:
         """The most likely class of each pixel, ``uint8 (H, W)``, of each of the files ``data``.
@@ -86,11 +69,26 @@ class JointCoder:
         model, one without a semantic part, and one whose semantic part is cut short or altered.
         """
         files = [self._opened(one) for one in data]
-        masks: dict[int, Mask] = {}
-        for batch in batches_of_one_size([(file.height, file.width) for file in files]):
-            found = self._masks([files[i] for i in batch])
-            masks |= dict(zip(batch, found, strict=True))
-        return [masks[i] for i in range(len(data))]
+        return of_one_size(files, _size, self._masks)
+
+    # ----- of one size --------------------------------------------------------------------------
+
+    def _files(self, images: Sequence[Image]) -> list[bytes]:
+        height, width = shape_of(images[0])
+        y, s = self._transforms.analysis(np.stack(images))
+        pictures = self._image.payloads(y, self._transforms.hyper_analysis(y), height, width)
+        maps = [b""] * len(images)
+        if self._semantic is not None and s is not None:
+            z = self._transforms.semantic_hyper_analysis(s)
+            maps = self._semantic.payloads(s, z, height, width)
+        return [
+            JointFile(self.model.fingerprint, width, height, map_, picture).to_bytes()
+            for map_, picture in zip(maps, pictures, strict=True)
+        ]
+
+    def _pictures(self, files: Sequence[JointFile]) -> list[Image]:
+        y_hat = self._latents(self._image, files, "image")
+        return list(self._transforms.picture.synthesis(y_hat, files[0].height, files[0].width))
 
     def _masks(self, files: Sequence[JointFile]) -> list[Mask]:
         s_hat = self._semantic_latents(files)
@@ -145,3 +143,7 @@ class JointCoder:
                 f"one, {self.model.fingerprint.hex()}"
             )
         return file
+
+
+def _size(file: JointFile) -> tuple[int, int]:
+    return file.height, file.width

@@ -12,7 +12,8 @@ reads.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 import numpy as np
 from torch import Tensor
@@ -24,6 +25,9 @@ from ratewise.neural.bitstream import Header
 from ratewise.neural.latent_coder import LatentCoder
 from ratewise.neural.transforms import Transforms
 from ratewise.neural.weights import PackedModel
+
+_Item = TypeVar("_Item")
+_Made = TypeVar("_Made")
 
 _BATCH_PIXELS = 1 << 22
 """Images of one size are coded together up to so many pixels."""
@@ -53,14 +57,7 @@ class NeuralCoder:
         """
         for image in images:
             check_codable(image)
-        files: dict[int, bytes] = {}
-        for batch in batches_of_one_size([(image.shape[0], image.shape[1]) for image in images]):
-            height, width = images[batch[0]].shape[:2]
-            y = self._transforms.analysis(np.stack([images[i] for i in batch]))
-            header = self._header(width, height)
-            for i, payload in zip(batch, self.payloads(y, height, width), strict=True):
-                files[i] = bitstream.write(header, payload)
-        return [files[i] for i in range(len(images))]
+        return of_one_size(images, shape_of, self._files)
 
     def decode(self, data: Sequence[bytes]) -> list[Image]:
         """The image in each of the files ``data``.
@@ -69,13 +66,7 @@ class NeuralCoder:
         both, and for one that is cut short or altered.
         """
         files = [self._opened(one) for one in data]
-        images: dict[int, Image] = {}
-        for batch in batches_of_one_size([(header.height, header.width) for header, _ in files]):
-            height, width = files[batch[0]][0].height, files[batch[0]][0].width
-            y_hat = self.latents([files[i][1] for i in batch], height, width)
-            pictures = self._transforms.synthesis(y_hat, height, width)
-            images |= dict(zip(batch, pictures, strict=True))
-        return [images[i] for i in range(len(data))]
+        return of_one_size(files, lambda file: (file[0].height, file[0].width), self._images)
 
     def header_size(self, data: bytes) -> int:
         """Bytes of the header of the file ``data``; raises :class:`CodecError`."""
@@ -96,6 +87,19 @@ class NeuralCoder:
         return self._latents.latents(payloads, height, width)
 
     # ----- files --------------------------------------------------------------------------------
+
+    def _files(self, images: Sequence[Image]) -> list[bytes]:
+        """Files of images of one size."""
+        height, width = shape_of(images[0])
+        payloads = self.payloads(self._transforms.analysis(np.stack(images)), height, width)
+        header = self._header(width, height)
+        return [bitstream.write(header, payload) for payload in payloads]
+
+    def _images(self, files: Sequence[tuple[Header, bytes]]) -> list[Image]:
+        """Images of opened files of one size."""
+        height, width = files[0][0].height, files[0][0].width
+        y_hat = self.latents([payload for _, payload in files], height, width)
+        return list(self._transforms.synthesis(y_hat, height, width))
 
     def _header(self, width: int, height: int) -> Header:
         model = self.model
@@ -142,12 +146,28 @@ def check_codable(image: Image) -> None:
     bitstream.check_size(width, height)
 
 
-def batches_of_one_size(sizes: Sequence[tuple[int, int]]) -> Iterator[list[int]]:
-    """Positions of equal sizes together, as many as :data:`_BATCH_PIXELS` allows."""
+def shape_of(image: Image) -> tuple[int, int]:
+    """Height and width."""
+    return image.shape[0], image.shape[1]
+
+
+def of_one_size(
+    items: Sequence[_Item],
+    size: Callable[[_Item], tuple[int, int]],
+    work: Callable[[Sequence[_Item]], Sequence[_Made]],
+) -> list[_Made]:
+    """What ``work`` makes of ``items``, in their order.
+
+    It is given items of one size ``(height, width)`` together, as many as hold
+    :data:`_BATCH_PIXELS`, and gives as many results.
+    """
     same: dict[tuple[int, int], list[int]] = {}
-    for i, size in enumerate(sizes):
-        same.setdefault(size, []).append(i)
+    for i, item in enumerate(items):
+        same.setdefault(size(item), []).append(i)
+    made: dict[int, _Made] = {}
     for (height, width), positions in same.items():
         at_once = max(1, _BATCH_PIXELS // (height * width))
         for begin in range(0, len(positions), at_once):
-            yield positions[begin : begin + at_once]
+            batch = positions[begin : begin + at_once]
+            made |= dict(zip(batch, work([items[i] for i in batch]), strict=True))
+    return [made[i] for i in range(len(items))]

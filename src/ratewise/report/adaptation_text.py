@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ratewise.report.adaptation_tables import curves, grid, of_way, percent, value_of
 from ratewise.report.text import number, signed
-from ratewise.study.adaptation.tables import SOURCE, Comparison
+from ratewise.study.adaptation.tables import ADAPTED, AUTO, SOURCE, Comparison
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -40,18 +40,19 @@ def gain_sentence(comparison: Comparison, row: dict[str, Any]) -> str:
     if change != change:
         return f"{said}cannot be compared in bits at equal PSNR: {row['note']}."
     said += f"needs {number(abs(change))} % {'fewer' if change < 0 else 'more'} bits at equal PSNR"
+    on_source = _on_source(comparison, row)
     if row["method"] == "finetune":
-        on_source = of_way(comparison.bdrate, row, SOURCE, qualities=row["qualities"])
-        lost = value_of(on_source, "bd_rate_percent")
-        if lost == lost:
-            more = "more" if lost > 0 else "fewer"
-            said += f", and {number(abs(lost))} % {more} on the source's domain"
-        return said + "."
+        return f"{said}, and {on_source} on the source's domain." if on_source else f"{said}."
     if row["kept_percent"] > 0:
         said += f", and keeps {number(row['kept_percent'], 0)} % of what fine-tuning gains"
     elif row["kept_percent"] <= 0:
         said += ", and keeps nothing of what fine-tuning gains"
-    return f"{said} with {percent(row['size'])} parameters more."
+    said += f" with {percent(row['size'])} parameters more"
+    if not on_source:
+        return f"{said}."
+    with_auto = _on_source(comparison, row, AUTO)
+    said += f"; coded with it, the source's domain needs {on_source}"
+    return f"{said}, with auto {with_auto}." if with_auto else f"{said}."
 
 
 def old_file_sentences(comparison: Comparison) -> list[str]:
@@ -83,6 +84,17 @@ def grid_sentences(comparison: Comparison) -> list[str]:
             said = f"{at}, cawf from {most} images changes lambda D + R by {', by '.join(parts)}"
             found.append(f"{said} parameters more.")
     return found
+
+
+def _on_source(comparison: Comparison, row: dict[str, Any], choice: str = ADAPTED) -> str:
+    """What coding the source's domain costs in the way of a row; empty where it is not known."""
+    found = of_way(comparison.bdrate, row, SOURCE, choice, row["qualities"])
+    change = value_of(found, "bd_rate_percent")
+    if change != change:
+        return ""
+    if number(abs(change)) == number(0.0):
+        return "as many"
+    return f"{number(abs(change))} % {'more' if change > 0 else 'fewer'}"
 
 
 def _became(own: pd.DataFrame) -> str:
