@@ -6,15 +6,19 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import timm
 import torch
+import yaml
 from paper_layouts import make_layouts
 
 from ratewise.data.store import open_store
 from ratewise.errors import InputError
 from ratewise.execution import Resources
 from ratewise.images import read_image
+from ratewise.joint.run import train_joint
+from ratewise.joint.settings import JointTrainingSettings
 from ratewise.neural.models import Architecture
 from ratewise.neural.weights import pack
 from ratewise.study.engine import PlannedStudy, plan_study, run_study
@@ -22,12 +26,13 @@ from ratewise.study.outputs import STORE
 from ratewise.study.results import read_results
 from ratewise.study.settings import Study, load_study
 from ratewise.training.weights import save_weights
+from ratewise.validation import validate
 
 PAPER = Path(__file__).parents[2] / "configs" / "paper"
 EXPERTS = ("expert-mnasnet", "expert-resnet50")
 """The expert-training paper's; the others are the driving paper's."""
 JOINT = "joint-cityscapes"
-"""No study: ``tests/joint/test_joint_training.py`` reads it."""
+"""No study: it trains joint codecs."""
 
 FILES = ("cityscapes-bpg", "cityscapes-msh", "inria", "semantic-drone")
 DATA = {
@@ -140,6 +145,29 @@ def test_every_stage_of_a_paper_study_runs(name: str, load: Load, tmp_path: Path
     if name == "semantic-drone":
         record = open_store(_first(planned) / STORE).records[0]
         assert (record.width, record.height) == (48, 32)
+
+
+def test_every_codec_of_the_papers_joint_training_is_made_and_measured(
+    folder: Path, tmp_path: Path
+) -> None:
+    values = yaml.safe_load((PAPER / f"{JOINT}.yaml").read_text())
+    values["data"]["root"] = str(folder / "data" / "cityscapes")
+    values["pictures"] = [{"root": str(folder / "data" / "ford")}]
+    values["prepare"]["resize"] = [80, 48]
+    values["architecture"] |= {"N": 4, "M": 6, "S": 8, "K": 4, "hyper": 4}
+    values["architecture"]["enhancement"] = {"width": 4, "blocks": 1}
+    values["lambdas"] = [2048]
+    values["augmentation"]["crop"] = [64, 48]
+    values["training"] |= {"steps": 1, "batch_size": 2, "device": "cpu"}
+
+    made = train_joint(validate(JointTrainingSettings, values, JOINT), tmp_path, quiet=True)
+
+    bitstreams = ["B+Q+A", "B+Q+A-plain", "B+Q", "compression"]
+    assert [path.name for path in made] == [f"{name}-2048.safetensors" for name in bitstreams]
+    table = pd.read_csv(tmp_path / "segmentation.csv")
+    assert set(table.variant) == {"B+Q+A", "B+Q+A-plain", "B+Q", "B+A", "B"}
+    assert table.miou.between(0, 1).all()
+    assert set(pd.read_csv(tmp_path / "pictures.csv").variant) == set(bitstreams)
 
 
 def _first(planned: PlannedStudy) -> Path:
