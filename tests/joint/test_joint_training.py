@@ -311,9 +311,16 @@ FIRST = {"semantic_first": {"training": {"steps": 2, "batch_size": 2}}}
 
 
 def test_variants_share_the_semantic_half_that_is_trained_first(tmp_path: Path) -> None:
+    def halves() -> int:
+        return len([path for path in (tmp_path / "training").glob("semantic-*") if path.is_dir()])
+
     plain = {"name": "plain", "enhancement": False}
-    train_joint(settings(variants=[{"name": "joint"}, plain], **FIRST), tmp_path, quiet=True)
-    assert len([path for path in (tmp_path / "training").glob("semantic-*") if path.is_dir()]) == 1
+    exact = {"name": "B+A", "quantisation": False, "enhancement": False}
+    train_joint(settings(variants=[{"name": "joint"}, plain, exact], **FIRST), tmp_path, quiet=True)
+    assert halves() == 1
+    apart = {"name": "B+Q", "aggregation": False, "enhancement": False}
+    train_joint(settings(variants=[apart], **FIRST), tmp_path, quiet=True)
+    assert halves() == 2
 
 
 def test_what_is_learned_first_is_where_all_learn_on_from(
@@ -330,15 +337,31 @@ def test_what_is_learned_first_is_where_all_learn_on_from(
     start = Architecture("msh", 8, 8).build()
     save_weights(tmp_path / "start.safetensors", start)
     given = {"start": str(tmp_path / "start.safetensors")}
-    variants = [{"name": "joint"}, {"name": "compression", "segmentation": False}]
+    exact = {"name": "B+A", "quantisation": False, "enhancement": False}
+    variants = [{"name": "joint"}, exact, {"name": "compression", "segmentation": False}]
     train_joint(settings(variants=variants, **given), tmp_path / "at-once", quiet=True)
     before = starts.pop("joint-256")
     train_joint(settings(variants=variants, **given, **FIRST), tmp_path / "first", quiet=True)
     after = starts["joint-256"]
+    for key, value in starts["B+A-256"].items():
+        assert torch.equal(after[key], value)
     changed = {key.split(".")[0] for key in before if not torch.equal(before[key], after[key])}
     assert changed == {"aggregation", "decoder", "semantic"}
     for key, value in start.state_dict().items():
         assert torch.equal(after[f"image.{key}"], value)
+
+
+def test_the_map_learns_first_from_a_latent_that_is_not_quantised() -> None:
+    model = JointModel(settings().architecture, 11)
+    found = SemanticHalf(model)(torch.rand(1, 3, 64, 64))
+    assert model.aggregation is not None
+    assert model.semantic is not None
+    sum(value.sum() for value in found["likelihoods"].values()).backward()  # type: ignore[union-attr]
+    assert all(parameter.grad is None for parameter in model.aggregation.parameters())
+    assert any(parameter.grad is not None for parameter in model.semantic.parameters())
+    model.eval()
+    x = torch.rand(1, 3, 64, 64)
+    assert torch.equal(SemanticHalf(model)(x)["logits"], model.logits(x).float())
 
 
 def test_only_the_semantic_half_learns_first() -> None:

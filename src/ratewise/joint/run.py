@@ -55,7 +55,7 @@ from ratewise.training.seeding import Purpose, torch_seed
 from ratewise.training.settings import OptimiserSettings
 from ratewise.training.weights import save_weights
 
-_TRAINING = 1
+_TRAINING = 2
 """Goes up when a training makes other weights."""
 
 
@@ -199,7 +199,9 @@ class _Run:
         if self.settings.semantic_first is not None and cell.architecture.segmentation:
             half = self._semantic_half(cell, self.settings.semantic_first, model.image.state_dict())
             for name, part in half.items():
-                model.get_submodule(name).load_state_dict(part.state_dict())
+                own = getattr(model, name)
+                if own is not None:  # a model without quantisation has no entropy model of s
+                    own.load_state_dict(part.state_dict())
         return model
 
     def _built(self, architecture: JointArchitecture) -> JointModel:
@@ -213,9 +215,10 @@ class _Run:
     ) -> dict[str, nn.Module]:
         """The parts of the semantic half by their names, trained alone now if they were not.
 
-        Cells that would learn the same share it, and wait for the one that is at it.
+        Cells that would learn the same share it, and wait for the one that is at it: those that
+        differ in the quantisation or the enhancement module alone.
         """
-        bare = cell.architecture.model_copy(update={"enhancement": None})
+        bare = cell.architecture.model_copy(update={"enhancement": None, "quantisation": True})
         model = self._built(bare)
         model.image.load_state_dict(image)
         half, training = SemanticHalf(model), self.settings.training

@@ -1,7 +1,10 @@
 """The semantic half of a joint codec by itself, trained before everything learns together.
 
 Ours: a network for maps learns more slowly than a codec that has learned already adapts, and a step
-without the picture takes a third of the time.
+without the picture takes a third of the time. Nothing is quantised yet: the entropy model of s
+learns what the latent is like, and the latent does not learn to be cheap. So one half is the start
+of a variant with quantisation and of one without, and what differs between them later is the
+quantisation's doing.
 """
 
 from __future__ import annotations
@@ -31,7 +34,8 @@ class Segmented(TypedDict):
 class SemanticHalf(nn.Module):
     """What ``model`` has for the map, to train alone: the image's codec gives features and stays.
 
-    Gives ``logits``, and the ``likelihoods`` of s (none without quantisation).
+    Gives ``logits`` of s as it is, and ``likelihoods`` that lead no gradients to s (none from a
+    model without quantisation).
     """
 
     def __init__(self, model: JointModel) -> None:
@@ -58,7 +62,7 @@ class SemanticHalf(nn.Module):
         likelihoods: dict[str, Tensor] = {}
         s = model.aggregation(features, y).float()
         if model.semantic is not None:
-            s, likelihoods = model.semantic.coded(s)
+            _, likelihoods = model.semantic.coded(s.detach())
         logits = model.decoder(s)[..., :height, :width].float()
         return {
             "logits": logits,
@@ -67,7 +71,8 @@ class SemanticHalf(nn.Module):
 
 
 class SemanticFirst(Objective):
-    """``R + CE`` of the semantic latent, on features of an image's codec that stays as it is."""
+    """CE of the map, on features of an image's codec that stays as it is; and R of the entropy
+    model of s, on latents that stay as they are."""
 
     def __init__(
         self,

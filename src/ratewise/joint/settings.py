@@ -41,8 +41,8 @@ class JointLossSettings(Settings):
 class SemanticFirstSettings(Settings):
     """The semantic half alone, before everything learns together.
 
-    On the labelled images, with the image's codec as it starts; what is learned here does not
-    depend on lambda nor on the enhancement module, so variants share it.
+    On the labelled images, with the image's codec as it starts and nothing quantised; what is
+    learned here does not depend on lambda, quantisation and enhancement, so variants share it.
     """
 
     optimiser: OptimiserSettings = OptimiserSettings(kind="adam", lr=1e-3)
