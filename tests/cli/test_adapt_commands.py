@@ -75,6 +75,26 @@ def test_adapting_again_says_the_same(adapted: Path, screens: Path) -> None:
     assert (adapted / "mine-q1.safetensors").read_bytes() == before
 
 
+def test_an_adaptation_is_not_overwritten_by_another(
+    adapted: Path, screens: Path, tmp_path: Path
+) -> None:
+    before = (adapted / "mine-q1.safetensors").read_bytes()
+    command = ["codec", "adapt", str(screens), "-c", CODEC, "-o", str(adapted), "--name", "mine"]
+    refused = _run(*command, *FEW, "--set", "seed=1")
+    assert refused.exit_code == 2
+    assert "mine-q1.safetensors: is another adaptation" in refused.stderr
+    assert (adapted / "mine-q1.safetensors").read_bytes() == before
+    # other images of the same number are noticed once the training has shown what they give
+    for number in range(3):
+        PillowImage.fromarray(render_screen(1, number, 96, 64)).save(tmp_path / f"{number}.png")
+    (adapted / "training").rename(adapted / "before")
+    command[2] = str(tmp_path)
+    refused = _run(*command, *FEW)
+    assert refused.exit_code == 2
+    assert "mine-q1.safetensors: is another adaptation" in refused.stderr
+    assert (adapted / "mine-q1.safetensors").read_bytes() == before
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

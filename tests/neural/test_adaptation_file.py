@@ -155,8 +155,12 @@ def test_cut_files_and_others_are_refused_by_name(
     data = path.read_bytes()
     for length in (0, 7, 100, len(data) // 2, len(data) - 1):
         path.write_bytes(data[:length])
-        with pytest.raises(InputError, match=r"a.safetensors: not a readable"):
+        with pytest.raises(InputError, match=r"a.safetensors: not a readable") as caught:
             load_adaptation(path)
+        named = [
+            one.hex() in str(caught.value) for one in (adaptation.fingerprint, source.fingerprint)
+        ]
+        assert all(named) == (length > 100)  # as far as the file still says them
     source.save(path)
     with pytest.raises(InputError, match=r"a.safetensors: is no adaptation of a codec"):
         load_adaptation(path)
@@ -173,6 +177,7 @@ def test_cut_files_and_others_are_refused_by_name(
         ({"method": ["cawf"]}, "unknown method"),
         ({"method": "finetune"}, "is damaged: its numbers are those of"),
         ({"structure": {"width": 3, "kernel": 3}}, "is damaged: its numbers are those of"),
+        ({"structure": [[1, 2], ["a", 3]]}, "is damaged"),
         ({"fingerprint": "00000000"}, "not of 00000000"),
     ],
 )
@@ -210,9 +215,49 @@ def test_custom_parts_that_do_not_fit_are_refused(
         rest = {name: value for name, value in good.items() if name != key}
         with pytest.raises(InputError, match=key.removeprefix("custom.")):
             dataclasses.replace(adaptation, tensors=rest).applied(source)
-    for structure in ({}, {"width": -1, "kernel": 3}, {"width": "2", "kernel": 3}, {"width": 2}):
+    for structure in (
+        {},
+        {"width": -1, "kernel": 3},
+        {"width": "2", "kernel": 3},
+        {"width": 2},
+        {"width": 2, "kernel": 3.0},
+    ):
         with pytest.raises(InputError, match="width"):
             dataclasses.replace(adaptation, structure=structure).applied(source)
+
+
+def test_numbers_that_would_not_be_exact_are_refused(
+    source: PackedModel, adaptation: Adaptation
+) -> None:
+    least = torch.iinfo(torch.int64).min
+    bias, steps = (
+        adaptation.tensors[f"h_s.1.{part}"].clone() for part in ("row_bias", "row_steps")
+    )
+    bias[0, 0], steps[2, 0] = least, least
+    rows = torch.nn.functional.pad(adaptation.tensors["h_s.1.rows"], (2, 2, 2, 2))
+    for changes in ({"h_s__1__row_bias": bias}, {"h_s__1__row_steps": steps}):
+        with pytest.raises(InputError, match="too large to be exact"):
+            with_tensors(adaptation, **changes).applied(source)
+    with pytest.raises(InputError, match="a filter of 7 numbers a side"):
+        with_tensors(adaptation, h_s__1__rows=rows).applied(source)
+
+
+def test_a_small_file_cannot_ask_for_much_memory(source: PackedModel) -> None:
+    wide = torch.zeros(1, 1 << 20, dtype=torch.float16)
+    asked = with_tensors(low_rank(source), g_s__0__A=wide, g_s__0__B=wide.T)
+    with pytest.raises(InputError, match=r"'g_s\.0' does not fit"):
+        asked.applied(source)  # a product of 2 ** 40 numbers
+
+
+def test_kinds_of_numbers_that_no_adaptation_has_are_refused(
+    adaptation: Adaptation, tmp_path: Path
+) -> None:
+    path = tmp_path / "a.safetensors"
+    adaptation.save(path)
+    tensors, header = load_weights(path)
+    save_weights(path, {**tensors, "more": torch.zeros(2, dtype=torch.bfloat16)}, header)
+    with pytest.raises(InputError, match=r"a\.safetensors: the adaptation is damaged"):
+        load_adaptation(path)
 
 
 def test_other_methods_parts_that_do_not_fit_are_refused(source: PackedModel) -> None:
@@ -222,7 +267,9 @@ def test_other_methods_parts_that_do_not_fit_are_refused(source: PackedModel) ->
         (with_tensors(ranks, g_x__0__B=ranks.tensors["g_s.0.B"]), "unknown part 'g_x.0.B'"),
         (with_tensors(ranks, g_s__2__B=ranks.tensors["g_s.0.B"]), "'g_s.2' does not fit"),
         (with_tensors(ranks, g_s__0__B=ranks.tensors["g_s.0.B"] / 0), "not finite"),
+        (with_tensors(ranks, g_s__0__AB=ranks.tensors["g_s.0.B"]), "unknown part 'g_s.0.AB'"),
         (with_tensors(decoder_finetune(source, 0.1), g_s__0__bias=torch.zeros(3)), "g_s.0.bias"),
+        (with_tensors(decoder_finetune(source, 0.1), other=torch.zeros(3)), "unknown part 'other'"),
     ]
     for adaptation, message in cases:
         with pytest.raises(InputError, match=message):

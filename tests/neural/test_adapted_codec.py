@@ -104,7 +104,7 @@ def test_none_gives_the_bytes_of_the_codec_without_adaptations(
 
 
 def test_a_hundred_images_of_the_packaged_codec_are_as_before(packaged_adaptation: Path) -> None:
-    images = pictures(100, height=48, width=64)
+    images = pictures(100, height=96, width=160)
     before = MshCodec(quality=3)
     after = MshCodec(quality=3, adaptations=str(packaged_adaptation), adaptation="none")
     files = before.encode_batch(images)
@@ -117,6 +117,10 @@ def test_a_hundred_images_of_the_packaged_codec_are_as_before(packaged_adaptatio
     # ... and the adaptation is there
     assert codec.encode(images[0]) != files[0]
     assert (codec.decode(codec.encode(images[0])) != decoded[0]).any()
+    # ... and has left nothing behind
+    assert before.encode_batch(images[:8]) == files[:8]
+    for one, other in zip(decoded, before.decode_batch(files[:8]), strict=False):
+        np.testing.assert_array_equal(one, other)
 
 
 def test_golden_files_decode_to_the_same_pixels(packaged_adaptation: Path) -> None:
@@ -124,8 +128,13 @@ def test_golden_files_decode_to_the_same_pixels(packaged_adaptation: Path) -> No
     assert len(files) == 5
     before = MshCodec(quality=3).decode_batch(files)
     adapted = MshCodec(quality=3, adaptations=str(packaged_adaptation))
-    for one, other in zip(before, adapted.decode_batch(files), strict=True):
+    adapted.encode(pictures(1)[0])
+    golden = [read_image(path) for path in sorted(GOLDEN_PACKAGED.glob("*.png"))]
+    for one, other, kept in zip(before, adapted.decode_batch(files), golden, strict=True):
         np.testing.assert_array_equal(one, other)
+        assert np.abs(other.astype(int) - kept).max() <= 2  # a level or two between processors
+    none = adapted.model_copy(update={"adaptation": "none"})
+    assert none.encode_batch(golden) == MshCodec(quality=3).encode_batch(golden)
 
 
 def test_golden_files_of_the_first_version_do_too() -> None:
@@ -248,6 +257,68 @@ def test_a_file_of_another_source_names_both(plain: MshCodec, folder: Path) -> N
     with pytest.raises(CodecError, match=data[4:8].hex()) as caught:
         _with(plain, folder).decode(data)
     assert load(Path(plain.weights)).fingerprint.hex() in str(caught.value)
+
+
+def test_a_file_of_an_adaptation_of_another_source_names_its_source(
+    plain: MshCodec, folder: Path
+) -> None:
+    other = small_source(seed=1)
+    adaptation = random_cawf(other)
+    (data,) = NeuralCoder(adaptation.applied(other)).encode(pictures(1))
+    with pytest.raises(CodecError, match=other.fingerprint.hex()) as caught:
+        _with(plain, folder).decode(data)
+    assert adaptation.fingerprint.hex() in str(caught.value)
+
+
+def test_a_damaged_file_stops_only_what_wants_it(
+    plain: MshCodec, source: PackedModel, several: dict[str, Adaptation], tmp_path: Path
+) -> None:
+    (tmp_path / "adaptations").mkdir()
+    for name in ("r1", "r2"):
+        several[name].save(tmp_path / f"adaptations/{name}.safetensors")
+    source.save(tmp_path / "adaptations/weights.safetensors")  # none: it is passed over
+    image = pictures(1)[0]
+    files = {name: _with(plain, tmp_path, name).encode(image) for name in ("none", "r1", "r2")}
+    broken = tmp_path / "adaptations/r2.safetensors"
+    broken.write_bytes(broken.read_bytes()[:-100])
+    fingerprints = (several["r2"].fingerprint.hex(), source.fingerprint.hex())
+
+    for name in ("none", "r1"):
+        assert _with(plain, tmp_path, name).encode(image) == files[name]
+        for choice in ("auto", "none"):
+            assert _with(plain, tmp_path, choice).decode(files[name]).shape == image.shape
+    for choice in ("auto", "r2"):
+        with pytest.raises(InputError, match=r"r2\.safetensors") as caught:
+            _with(plain, tmp_path, choice).encode(image)
+        assert all(part in str(caught.value) for part in fingerprints)
+    with pytest.raises(CodecError, match=r"r2\.safetensors: not a readable") as missed:
+        _with(plain, tmp_path).decode(files["r2"])
+    assert all(part in str(missed.value) for part in fingerprints)
+
+
+def test_a_folder_without_any_adaptation_is_refused(
+    plain: MshCodec, source: PackedModel, tmp_path: Path
+) -> None:
+    (tmp_path / "adaptations").mkdir()
+    source.save(tmp_path / "adaptations/weights.safetensors")
+    with pytest.raises(InputError, match="none of its"):
+        _with(plain, tmp_path).encode(pictures(1)[0])
+
+
+def test_a_name_is_of_one_adaptation_of_the_source(source: PackedModel) -> None:
+    mine, copy, foreign = (
+        dataclasses.replace(made, about={"name": "mine"})
+        for made in (random_cawf(source, 1), random_cawf(source, 2), random_cawf(small_source(1)))
+    )
+    images = pictures(1)
+    hidden = Library(Path("here"), {"mine": foreign, "mine-s": mine})
+    assert AdaptedCoder(source, hidden, "mine").encode(images) == NeuralCoder(
+        mine.applied(source)
+    ).encode(images)
+    two = Library(Path("here"), {"mine-a": mine, "mine-b": copy})
+    with pytest.raises(InputError, match=r"several of this name.* \(mine-a, mine-b\)"):
+        AdaptedCoder(source, two, "mine")
+    assert AdaptedCoder(source, two, "mine-b").encode(images)
 
 
 def test_symbols_of_an_adapted_file_are_checked(plain: MshCodec, folder: Path) -> None:

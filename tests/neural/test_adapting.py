@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from adaptation_examples import LAMBDA, Drawn, pictures, trained_source
+from codec_examples import make_texture
 
 from ratewise.errors import InputError
 from ratewise.neural.adaptation import run
@@ -201,6 +202,20 @@ def test_images_smaller_than_a_patch_do(source: PackedModel, tmp_path: Path) -> 
     small = Drawn(3, 20, 30)
     adaptation = adapt(source, small, settings(steps=2), tmp_path, quiet=True)
     assert adaptation.about["steps"] == 2
+
+
+def test_what_is_validated_on_is_neither_too_small_for_ms_ssim_nor_too_large(
+    source: PackedModel,
+) -> None:
+    model = unpacked(source)
+    adam = settings().optimiser
+    small = [make_texture(0, 150, 200)]
+    objective = AdaptationObjective(model, 0.01, "ms_ssim", adam, small)
+    assert objective.validate({"model": model}, 0)["holdout_distortion"] < 1
+    assert objective._held_out[0].shape == (3, 192, 192)
+    large = [make_texture(0, 80, 3000)]
+    objective = AdaptationObjective(model, 0.01, "mse", adam, large)
+    assert objective._held_out[0].shape == (3, 64, 1024)
 
 
 def test_images_held_out_are_not_trained_on() -> None:

@@ -89,9 +89,11 @@ def test_the_grid_is_of_the_quality_where_several_numbers_of_images_were_tried(
     assert {row[titles.index("quality")] for row in rows} == {"3"}
     found = {tuple(row[i] for i in (0, 1, 3)): dict(zip(titles, row, strict=True)) for row in rows}
     few = found["camvid", "cawf-0.02", "5"]
-    assert few["bits at equal PSNR"] == "-3.6 %"  # 12 % by 0.3
+    assert few["target: bits at equal PSNR"] == "-3.6 %"  # 12 % by 0.3
     assert few["target: lambda D + R"] == f"{100 * (0.4 * (1 - 0.036) + 0.3) / 0.7 - 100:.1f} %"
     assert few["of the full gain"] == "-"  # nothing was fine-tuned on 5
+    assert few["files of the source"] == "identical"
+    assert few["with auto"] == "0.0 %"
     assert [row[1] for row in rows[:9]] == sorted(
         [row[1] for row in rows[:9]], key=list(SAVED).index
     )

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ratewise.cli.support import JsonOption, QuietOption, friendly_errors, print_json
+
+if TYPE_CHECKING:
+    from ratewise.neural.adaptation.settings import AdaptationSettings
+    from ratewise.neural.weights import PackedModel
 
 Images = Annotated[
     Path, typer.Argument(metavar="IMAGES", help="A folder of images of the new domain.")
@@ -74,27 +78,54 @@ def adapt(
         if count is not None:
             photographs = some_of(photographs, count, settings.seed)
 
+        from ratewise.neural.adaptation.adaptation import load_adaptation
         from ratewise.neural.adaptation.run import adapt as train
         from ratewise.neural.weights import load
 
+        wanted = [
+            (f"{called}-{suffix}", load(weights), out / f"{called}-{suffix}.safetensors")
+            for suffix, weights in sources.items()
+        ]
+        for _, source, path in wanted:
+            _check_free(path, source, settings, len(photographs))
         made = []
-        for suffix, weights in sources.items():
-            title = f"{called}-{suffix}"
+        for title, source, path in wanted:
             adaptation = train(
-                load(weights),
+                source,
                 photographs,
                 settings,
                 out / "training" / title,
                 name=called,
                 quiet=quiet,
             )
-            path = out / f"{title}.safetensors"
+            if path.exists() and load_adaptation(path).fingerprint != adaptation.fingerprint:
+                raise InputError(_taken(path))
             adaptation.save(path)
             made.append({"adaptation": str(path), **_facts(adaptation.about, path)})
             if not as_json:
                 print(_line(made[-1]))
         if as_json:
             print_json(made)
+
+
+def _check_free(path: Path, source: PackedModel, settings: AdaptationSettings, images: int) -> None:
+    """Raise :class:`InputError` if another adaptation has the place of the one to be made."""
+    from ratewise.errors import InputError
+    from ratewise.neural.adaptation.adaptation import load_adaptation
+
+    if not path.exists():
+        return
+    there = load_adaptation(path)
+    now = (source.fingerprint, settings.deciding(), images)
+    if (there.source, there.about.get("settings"), there.about.get("images")) != now:
+        raise InputError(_taken(path))
+
+
+def _taken(path: Path) -> str:
+    return (
+        f"{path}: is another adaptation, without which the files that it coded cannot be read: "
+        "give another --name or --out, or move it"
+    )
 
 
 def forgetting(

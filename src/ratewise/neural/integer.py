@@ -86,12 +86,16 @@ class IntegerLayer:
             (self.bias, torch.int64, (phases, out)),
             (self.steps, torch.int64, (4, out)),
         ]
-        if not phases or any(t.dtype != d or tuple(t.shape) != s for t, d, s in wanted):
+        if (
+            not phases
+            or 0 in shape
+            or any(t.dtype != d or tuple(t.shape) != s for t, d, s in wanted)
+        ):
             raise InputError("a layer of the integer hyper-decoder has parts of another shape")
         p, n, q, s = self.steps
         # A product of digits that count is at most this often the product of the numbers
         total = self.weight.long().abs().sum((1, 2, 3)) * (LARGEST // DIGIT + DIGIT)
-        total = total + self.bias.abs().amax(0).clamp(max=_EXACT64)
+        total = total + self.bias.clamp(-_EXACT64, _EXACT64).abs().amax(0)
         fits = (
             int(self.weight.long().abs().max()) <= LARGEST
             and int(self.padding.long().abs().max()) <= LARGEST
@@ -101,7 +105,8 @@ class IntegerLayer:
             and int(total.max()) < 1 << 31
             and int(s.min()) >= 0
             and int(s.max()) <= 52
-            and int(q.abs().max()) < 1 << 52
+            and int(q.min()) > -1 << 52
+            and int(q.max()) < 1 << 52
         )
         if not fits:
             raise InputError("a layer of the integer hyper-decoder is too large to be exact")

@@ -79,6 +79,7 @@ def grid_rows(comparison: Comparison) -> Rows:
     table, rows = comparison.bdrate, []
     for row in grid(table):
         on_source = of_way(table, row, SOURCE, qualities=row["qualities"])
+        of_both = of_way(table, row, SOURCE, AUTO, row["qualities"])
         rows.append(
             [
                 row["target"],
@@ -87,14 +88,16 @@ def grid_rows(comparison: Comparison) -> Rows:
                 str(row["images"]),
                 row["qualities"],
                 signed(row["cost_change_percent"], 1, " %"),
-                signed(row["rate_change_percent"], 1, " %"),
                 _kept(row),
+                signed(row["rate_change_percent"], 1, " %"),
                 signed(value_of(on_source, "cost_change_percent"), 1, " %"),
+                signed(value_of(of_both, "cost_change_percent"), 1, " %"),
+                source_kept(comparison, row),
             ]
         )
     titles = ["target", "method", "parameters", "images", "quality", "target: lambda D + R"]
-    titles += ["bits at equal PSNR", "of the full gain", "source: lambda D + R"]
-    return titles, rows
+    titles += ["of the full gain", "target: bits at equal PSNR", "source: lambda D + R"]
+    return [*titles, "with auto", "files of the source"], rows
 
 
 def point_rows(comparison: Comparison) -> Rows:

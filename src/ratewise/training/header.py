@@ -33,5 +33,5 @@ def header_of(path: Path, metadata: Mapping[str, str]) -> dict[str, Any]:
     """The header in a safetensors file's metadata; ``path`` is for the error."""
     try:
         return dict(json.loads(metadata[KEY]) if KEY in metadata else metadata)
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, RecursionError):
         raise InputError(f"{path}: not a readable safetensors file (damaged header)") from None

@@ -7,6 +7,7 @@ codec is the two together (:meth:`Adaptation.applied`).
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -23,6 +24,7 @@ from ratewise.neural.integer import IntegerLayer
 from ratewise.neural.models import CompressionModel, Custom
 from ratewise.neural.tables import Tables
 from ratewise.neural.weights import MOST_CUSTOM, PackedModel, fingerprint_of
+from ratewise.training.header import read_header
 from ratewise.training.weights import load_weights, save_weights
 
 FORMAT = "ratewise codec adaptation 1"
@@ -32,6 +34,9 @@ Method = Literal["cawf", "low_rank", "finetune"]
 _FLOATS = ("g_a", "g_s", "h_a")
 _TABLES = ("frequencies", "lengths", "firsts")
 _LAYER = ("weight", "padding", "bias", "steps")
+_NAMED = ("source", "fingerprint")
+_MOST_HEADER = 1 << 20
+"""Bytes of a damaged file's header that are searched."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,14 +80,15 @@ class Adaptation:
         fingerprints, or its parts do not fit.
         """
         if source.fingerprint != self.source:
-            raise InputError(
-                f"the adaptation {self.fingerprint.hex()} is of the codec {self.source.hex()}, not "
-                f"of {source.fingerprint.hex()}"
-            )
+            raise InputError(f"{self} cannot be applied to the codec {source.fingerprint.hex()}")
         try:
             return self._checked(source)
         except InputError as error:
-            raise InputError(f"adaptation {self.fingerprint.hex()}: {error}") from None
+            raise InputError(f"{self}: {error}") from None
+
+    def __str__(self) -> str:
+        """It and its source, by their fingerprints."""
+        return f"the adaptation {self.fingerprint.hex()} of the codec {self.source.hex()}"
 
     def _checked(self, source: PackedModel) -> PackedModel:
         made = {"cawf": _with_custom, "low_rank": _with_low_rank, "finetune": _replaced}[
@@ -112,12 +118,24 @@ class Adaptation:
         save_weights(path, dict(self.tensors), {"about": dict(self.about), **header})
 
 
+def is_adaptation(path: Path) -> bool:
+    """Whether a safetensors file says that it holds an adaptation; InputError if it is damaged."""
+    try:
+        return read_header(path).get("format") == FORMAT
+    except InputError as error:
+        raise InputError(f"{error}{_was(path)}") from None
+
+
 def load_adaptation(path: Path) -> Adaptation:
     """The adaptation that :meth:`Adaptation.save` wrote to ``path``.
 
-    Raises :class:`InputError`, which names the file, if it is missing, none, or damaged.
+    Raises :class:`InputError`, which names the file, and what it was as far as its header is
+    readable, if it is missing, none, or damaged.
     """
-    tensors, header = load_weights(path)
+    try:
+        tensors, header = load_weights(path)
+    except InputError as error:
+        raise InputError(f"{error}{_was(path)}") from None
     if header.get("format") != FORMAT:
         raise InputError(f"{path}: is no adaptation of a codec")
     try:
@@ -125,16 +143,35 @@ def load_adaptation(path: Path) -> Adaptation:
         known, about = dict(header["structure"]), dict(header["about"])
         named = bytes.fromhex(header["fingerprint"])
     except (KeyError, TypeError, ValueError):
-        raise InputError(f"{path}: the adaptation's header is damaged") from None
+        raise InputError(f"{path}: the adaptation's header is damaged{_was(path)}") from None
     if method not in ("cawf", "low_rank", "finetune"):
         raise InputError(f"{path}: is an adaptation of the unknown method {method!r}")
     found = Adaptation(source, method, known, tensors, about)
-    if found.fingerprint != named:
+    try:
+        own = found.fingerprint
+    except (TypeError, RecursionError):  # numbers or a structure of kinds that are in no adaptation
+        raise InputError(f"{path}: the adaptation is damaged{_was(path)}") from None
+    if own != named:
         raise InputError(
-            f"{path}: the adaptation is damaged: its numbers are those of "
-            f"{found.fingerprint.hex()}, not of {named.hex()}"
+            f"{path}: the adaptation is damaged: its numbers are those of {own.hex()}, not of "
+            f"{named.hex()}, an adaptation of the codec {source.hex()}"
         )
     return found
+
+
+def _was(path: Path) -> str:
+    """What a file that cannot be read was, as far as the beginning of it says so."""
+    try:
+        with path.open("rb") as file:
+            length = int.from_bytes(file.read(8), "little")
+            text = file.read(min(length, _MOST_HEADER)).decode(errors="replace")
+    except OSError:
+        return ""
+    named = [re.search(rf'{key}[\\": ]+([0-9a-f]{{8}})\b', text) for key in _NAMED]
+    source, own = (match and match.group(1) for match in named)
+    if not (source or own):
+        return ""
+    return f"; it was the adaptation {own or '(unknown)'} of the codec {source or '(unknown)'}"
 
 
 def custom_numbers(wide: CompressionModel, source: PackedModel, kernel: int) -> dict[str, Tensor]:
@@ -162,16 +199,18 @@ def tables_of(prior: Tables) -> dict[str, Tensor]:
 def _with_custom(source: PackedModel, adaptation: Adaptation) -> PackedModel:
     tensors = adaptation.tensors
     custom, kernel = _structure(adaptation.structure)
-    floats = _embedded(source, custom)
     with torch.device("meta"):
         wide = CompressionModel(source.architecture, custom)
     masks = custom_masks(wide, kernel)
-    for name in floats:
-        mask, more = masks[name], tensors.get(f"custom.{name}")
+    chosen = {name: mask for name, mask in masks.items() if name.split(".")[0] in _FLOATS}
+    for name, mask in chosen.items():
+        more = tensors.get(f"custom.{name}")
+        if mask.any() and (more is None or more.shape != (int(mask.sum()),)):
+            raise InputError(f"the adaptation's {name!r} is missing or of another size")
+    floats = _embedded(source, custom)
+    for name, mask in chosen.items():
         if mask.any():
-            if more is None or more.shape != (int(mask.sum()),):
-                raise InputError(f"the adaptation's {name!r} is missing or of another size")
-            floats[name][mask] += more.float()
+            floats[name][mask] += tensors[f"custom.{name}"].float()
     layers = source.layers
     if any(key.startswith("h_s.") for key in tensors):
         layers = with_custom(layers, tensors)
@@ -185,7 +224,7 @@ def _structure(structure: Mapping[str, Any]) -> tuple[Custom, int]:
     for count in (image, hyper):
         if not isinstance(count, int) or not 0 <= count <= MOST_CUSTOM:
             raise InputError(f"the adaptation's width {count} cannot be")
-    if kernel not in (3, 5):
+    if not isinstance(kernel, int) or kernel not in (3, 5):
         raise InputError(f"the adaptation's kernel {kernel}, beside its width, cannot be")
     assert isinstance(image, int)
     assert isinstance(hyper, int)
@@ -210,13 +249,15 @@ def _with_low_rank(source: PackedModel, adaptation: Adaptation) -> PackedModel:
     for key in adaptation.tensors:
         layer, _, part = key.rpartition(".")
         name = f"{layer}.weight"
-        if part not in "AB" or name not in floats:
+        if part not in ("A", "B") or name not in floats:
             raise InputError(f"the adaptation has an unknown part {key!r}")
         if part == "B":
             try:
                 a, b = (adaptation.tensors[f"{layer}.{one}"].float() for one in "AB")
+                if a.ndim != 2 or b.ndim != 2 or len(b) * a.shape[1] != floats[name].numel():
+                    raise ValueError
                 floats[name] = floats[name] + (b @ a).view_as(floats[name])
-            except (KeyError, RuntimeError):
+            except (KeyError, RuntimeError, ValueError):
                 raise InputError(f"the adaptation's {layer!r} does not fit its source") from None
     return dataclasses.replace(source, floats=floats)
 
@@ -224,6 +265,11 @@ def _with_low_rank(source: PackedModel, adaptation: Adaptation) -> PackedModel:
 def _replaced(source: PackedModel, adaptation: Adaptation) -> PackedModel:
     tensors = adaptation.tensors
     floats = {key: tensors.get(key, value) for key, value in source.floats.items()}
+    known = {*floats, *(f"prior.{part}" for part in _TABLES)}
+    known |= {f"h_s.{number}.{part}" for number in range(len(source.layers)) for part in _LAYER}
+    strange = sorted(set(tensors) - known)
+    if strange:
+        raise InputError(f"the adaptation has an unknown part {strange[0]!r}")
     layers = source.layers
     if any(key.startswith("h_s.") for key in tensors):
         try:

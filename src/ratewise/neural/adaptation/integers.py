@@ -139,5 +139,8 @@ def _cut(weight: Tensor, kernel: int) -> Tensor:
 
 def _filled(weight: Tensor, side: int) -> Tensor:
     """``weight`` with zeros around it, so that its kernel has ``side``."""
-    margin = (side - weight.shape[-1]) // 2
+    own = weight.shape[-1]
+    if own > side or own % 2 != side % 2:
+        raise InputError(f"a filter of {own} numbers a side does not fit a layer of {side}")
+    margin = (side - own) // 2
     return nn.functional.pad(weight, (margin,) * 4)

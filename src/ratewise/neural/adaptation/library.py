@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from ratewise.errors import CodecError, InputError
 from ratewise.images import Image
 from ratewise.metrics.distortion import ms_ssim, mse
 from ratewise.neural import bitstream
-from ratewise.neural.adaptation.adaptation import Adaptation, load_adaptation
+from ratewise.neural.adaptation.adaptation import Adaptation, is_adaptation, load_adaptation
 from ratewise.neural.adaptation.settings import AUTO, NONE
 from ratewise.neural.coder import NeuralCoder
 from ratewise.neural.loading import adaptation_files
@@ -19,35 +19,82 @@ from ratewise.neural.weights import PackedModel
 
 @dataclass(frozen=True)
 class Library:
-    """Adaptations by their names, in the order of the names."""
+    """Adaptations by their names, in the order of the names.
+
+    ``damaged`` has what is wrong with files that cannot be read, by their names.
+    """
 
     path: Path
     adaptations: Mapping[str, Adaptation]
-
-    def named(self, name: str) -> dict[str, Adaptation]:
-        """That of the file ``name``, or those whose ``about`` has this name."""
-        if name in self.adaptations:
-            return {name: self.adaptations[name]}
-        return {key: one for key, one in self.adaptations.items() if one.about.get("name") == name}
+    damaged: Mapping[str, str] = field(default_factory=dict)
 
     def of(self, source: PackedModel) -> dict[str, Adaptation]:
         """Those of ``source``, by name."""
         own = source.fingerprint
         return {name: one for name, one in self.adaptations.items() if one.source == own}
 
+    def chosen(self, choice: str, source: PackedModel) -> list[Adaptation]:
+        """What images are encoded with under ``choice``, beside the source: see AdaptedCoder."""
+        if choice == NONE:
+            return []
+        own, called = self.of(source), choice != AUTO
+        found = _named(own, choice) if called else own
+        for name, problem in self.damaged.items():
+            if not called or (name == choice and not found):
+                raise InputError(
+                    f"{problem} (adaptation={choice} wants it: repair or remove the file)"
+                )
+        if len(found) > 1 and called:
+            raise InputError(
+                f"adaptation={choice}: {self.path} has several of this name for the codec "
+                f"{source.fingerprint.hex()}: give that of the file ({', '.join(found)})"
+            )
+        if found:
+            return list(found.values())
+        others = _named(self.adaptations, choice) if called else self.adaptations
+        if not others:
+            raise InputError(
+                f"adaptation={choice}: {self.path} has no such adaptation (allowed: {AUTO}, "
+                f"{NONE}, {', '.join(self.adaptations)})"
+            )
+        of = sorted({one.source.hex() for one in others.values()})
+        raise InputError(
+            f"{self.path}: has no adaptation of the codec {source.fingerprint.hex()}, only of "
+            f"{', '.join(of)}"
+        )
+
 
 def open_library(path: Path) -> Library:
-    """The adaptations in a file, or in all safetensors files of a folder that hold one.
+    """The adaptation in a file, or those in the safetensors files of a folder that hold one.
 
-    A name is that of the file, without its ending. Raises :class:`InputError` if there is none, or
-    one is damaged.
+    A name is that of the file, without its ending. Raises :class:`InputError` if there is none, and
+    for a file that is damaged; in a folder that is noted, as what it has is of use without it.
     """
     if not path.exists():
         raise InputError(f"{path}: no such file or folder of adaptations")
     files = adaptation_files(path)
     if not files:
         raise InputError(f"{path}: holds no adaptations (*.safetensors)")
-    return Library(path, {file.stem: load_adaptation(file) for file in files})
+    if not path.is_dir():
+        return Library(path, {path.stem: load_adaptation(path)})
+    found: dict[str, Adaptation] = {}
+    damaged: dict[str, str] = {}
+    for file in files:
+        try:
+            if is_adaptation(file):
+                found[file.stem] = load_adaptation(file)
+        except InputError as error:
+            damaged[file.stem] = str(error)
+    if not found and not damaged:
+        raise InputError(f"{path}: none of its *.safetensors is an adaptation of a codec")
+    return Library(path, found, damaged)
+
+
+def _named(adaptations: Mapping[str, Adaptation], name: str) -> dict[str, Adaptation]:
+    """That of the file ``name``, or those whose ``about`` has this name."""
+    if name in adaptations:
+        return {name: adaptations[name]}
+    return {key: one for key, one in adaptations.items() if one.about.get("name") == name}
 
 
 class AdaptedCoder:
@@ -56,33 +103,15 @@ class AdaptedCoder:
     ``choice`` is :data:`AUTO` (for each image, source or adaptation, whichever has the least
     lambda D + R), :data:`NONE` (the source: its bytes, exactly), or the name of an adaptation:
     that of its file, or the one in ``about``, which adaptations of several sources may share.
-    Raises :class:`InputError` for a name that is not there, and where no adaptation is of
-    ``source``, with the fingerprints.
+    Raises :class:`InputError` for a name that is not there or stands for several, for a damaged
+    file that the choice is about, and where no adaptation is of ``source``, with the fingerprints.
     """
 
     def __init__(self, source: PackedModel, library: Library, choice: str = AUTO) -> None:
-        self.source = source
-        own = library.of(source)
-        named = own
-        if choice not in (AUTO, NONE):
-            named = library.named(choice)
-            if not named:
-                raise InputError(
-                    f"adaptation={choice}: {library.path} has no such adaptation (allowed: {AUTO}, "
-                    f"{NONE}, {', '.join(library.adaptations)})"
-                )
-        tried = {name: one for name, one in named.items() if name in own}
-        if not tried and choice != NONE:
-            of = sorted(
-                {one.source.hex() for one in named.values() or library.adaptations.values()}
-            )
-            raise InputError(
-                f"{library.path}: has no adaptation of the codec {source.fingerprint.hex()}, only "
-                f"of {', '.join(of)}"
-            )
-        self._own, self._path, self._coders = own, library.path, dict[bytes, NeuralCoder]()
+        self.source, self._library = source, library
+        self._own, self._coders = library.of(source), dict[bytes, NeuralCoder]()
         self._tried: list[Adaptation | None] = [None] if choice in (AUTO, NONE) else []
-        self._tried += tried.values() if choice != NONE else ()
+        self._tried += library.chosen(choice, source)
 
     def encode(self, images: Sequence[Image]) -> list[bytes]:
         """A file for each of ``images``; see :meth:`ratewise.neural.coder.NeuralCoder.encode`."""
@@ -112,15 +141,20 @@ class AdaptedCoder:
         """
         by_coder: dict[bytes, list[int]] = {}
         for position, one in enumerate(data):
-            by_coder.setdefault(bitstream.read(one)[0].adaptation, []).append(position)
+            header = bitstream.read(one)[0]
+            # a file of another source is refused by this one, which names both
+            wanted = header.adaptation if header.fingerprint == self.source.fingerprint else b""
+            by_coder.setdefault(wanted, []).append(position)
         images: dict[int, Image] = {}
         for wanted, positions in by_coder.items():
             found = [one for one in self._own.values() if one.fingerprint == wanted]
             if wanted and not found:
                 known = ", ".join(one.fingerprint.hex() for one in self._own.values())
+                unread = "".join(f"; {problem}" for problem in self._library.damaged.values())
                 raise CodecError(
                     f"the data was coded with the adaptation {wanted.hex()} of the codec "
-                    f"{self.source.fingerprint.hex()}, and {self._path} has {known or 'none of it'}"
+                    f"{self.source.fingerprint.hex()}, and {self._library.path} has "
+                    f"{known or 'none of it'}{unread}"
                 )
             coder = self._coder(found[0] if wanted else None)
             decoded = coder.decode([data[position] for position in positions])

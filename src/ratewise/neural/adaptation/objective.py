@@ -17,6 +17,11 @@ from ratewise.training.objective import Loss, Objective, ParameterGroup, Selecti
 from ratewise.training.settings import OptimiserSettings
 
 HELD_OUT_LOSS = "holdout_loss"
+LEAST_SIDE = 192
+"""Of what MS-SSIM is computed on: a multiple of 64 at which its five scales exist."""
+
+_MOST_SIDE = 1024
+"""Of what is validated on."""
 
 
 class AdaptationObjective(Objective):
@@ -36,7 +41,9 @@ class AdaptationObjective(Objective):
     ) -> None:
         self.model, self.lambda_, self.distortion = model, lambda_, distortion
         self.optimiser = optimiser
-        self._held_out = [_cut(image, model.architecture.stride) for image in held_out]
+        stride = model.architecture.stride
+        least = max(stride, LEAST_SIDE if distortion == "ms_ssim" else 0)
+        self._held_out = [_cut(image, stride, least) for image in held_out]
         model.to(memory_format=torch.channels_last)
 
     def modules(self) -> Mapping[str, nn.Module]:
@@ -97,9 +104,15 @@ def coded_exactly(model: CompressionModel, x: Tensor) -> Coded:
     return {"x_hat": model.g_s(y_hat).clamp(0, 1), "likelihoods": likelihoods}
 
 
-def _cut(image: Image, stride: int) -> Tensor:
-    """``image`` in [0, 1], its sides cut to multiples of ``stride`` from the top left."""
-    height, width = (max(stride, side // stride * stride) for side in image.shape[:2])
+def _cut(image: Image, stride: int, least: int) -> Tensor:
+    """``image`` in [0, 1], from the top left, its sides multiples of ``stride``.
+
+    They are ``least`` at least, the last row and column being repeated, and :data:`_MOST_SIDE` at
+    most, so that large photographs are validated in bounded time and memory.
+    """
+    height, width = (
+        max(least, min(side, _MOST_SIDE) // stride * stride) for side in image.shape[:2]
+    )
     x = to_tensor(image)[:, :height, :width]
     missing = (0, width - x.shape[2], 0, height - x.shape[1])
     return nn.functional.pad(x[None], missing, "replicate")[0] if any(missing) else x

@@ -20,7 +20,7 @@ from ratewise.neural.adaptation.adaptation import (
     tables_of,
 )
 from ratewise.neural.adaptation.integers import custom_integers
-from ratewise.neural.adaptation.objective import HELD_OUT_LOSS, AdaptationObjective
+from ratewise.neural.adaptation.objective import HELD_OUT_LOSS, LEAST_SIDE, AdaptationObjective
 from ratewise.neural.adaptation.settings import AdaptationSettings
 from ratewise.neural.adaptation.unpacking import unpacked
 from ratewise.neural.models import CompressionModel, Custom
@@ -37,9 +37,6 @@ _PARTS = {
     "decoder": ("g_s",),
 }
 _LEAST_IMAGES = 2
-_MS_SSIM_PATCH = 192
-"""Patches of a source that was trained for MS-SSIM have so many pixels a side at least."""
-
 _VISITS = 800
 """An epoch has about so many patches, however few the images are."""
 
@@ -67,8 +64,8 @@ def adapt(
     if not lambda_:
         raise InputError("the source does not say its lambda: give rd_lambda")
     distortion = source.header.get("distortion", "mse")
-    if distortion == "ms_ssim" and settings.patch < _MS_SSIM_PATCH:
-        raise InputError(f"patch = {settings.patch}: MS-SSIM needs {_MS_SSIM_PATCH} at least")
+    if distortion == "ms_ssim" and settings.patch < LEAST_SIDE:
+        raise InputError(f"patch = {settings.patch}: MS-SSIM needs {LEAST_SIDE} at least")
     visits = max(1, round(_VISITS / len(indices)))
     patches = PatchSource(photographs, indices * visits, settings.patch, settings.scale)
     objective = AdaptationObjective(model, lambda_, distortion, settings.optimiser, images)

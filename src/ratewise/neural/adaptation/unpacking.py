@@ -45,7 +45,10 @@ def unpacked(packed: PackedModel) -> CompressionModel:
     model = packed.architecture.build()
     state = {key: value.float() for key, value in (*packed.floats.items(), *packed.density.items())}
     state |= {f"h_s.{key}": value for key, value in float_layers(packed.layers).items()}
-    model.load_state_dict(state)
+    try:
+        model.load_state_dict(state)
+    except RuntimeError:
+        raise InputError("the packed codec's numbers do not fit its architecture") from None
     return model
 
 
