@@ -12,7 +12,7 @@ from ratewise.validation import Settings
 AUTO, NONE = "auto", "none"
 """What is encoded with, in place of an adaptation's name: whichever is best, the source."""
 
-_LR = {"cawf": 5e-3, "low_rank": 1e-3, "finetune": 2e-4}
+_LR = {"cawf": 5e-3, "low_rank": 5e-3, "finetune": 1e-3}
 
 
 class AdaptationSettings(Settings):
@@ -43,7 +43,7 @@ class AdaptationSettings(Settings):
     )
     steps: int = Field(default=1500, ge=1)
     lr: PositiveFloat | None = Field(
-        default=None, description="By default 0.005, of low_rank 0.001, of finetune 0.0002."
+        default=None, description="By default 0.005, of finetune 0.001."
     )
     batch_size: int = Field(default=8, ge=1)
     patch: int = Field(default=192, ge=64, multiple_of=64, description="Side of a patch.")
@@ -101,4 +101,5 @@ class AdaptationSettings(Settings):
 
     def deciding(self) -> dict[str, Any]:
         """The settings that decide the weights (JSON-able)."""
-        return self.model_dump(mode="json", exclude={"device", "workers"})
+        found = self.model_dump(mode="json", exclude={"device", "workers"})
+        return found | {"lr": self.optimiser.lr}  # a default may change
