@@ -48,6 +48,8 @@ def main() -> None:
     print(f"joint / (msh + ERFNet): {joint / apart:.2f} (limit {LIMIT})")
     added = found["joint enhanced"] - found["joint decode"] - found["joint predict"]
     print(f"enhancement module: {1000 * added:.1f} ms, {added / joint:.2f} of the rest")
+    if joint > LIMIT * apart:
+        raise SystemExit(1)
 
 
 def make_works(image: np.ndarray) -> dict[str, Callable[[], object]]:

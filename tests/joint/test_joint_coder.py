@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import subprocess
 import sys
 import warnings
@@ -13,7 +14,7 @@ import torch
 from joint_examples import CLASSES, SMALL, make_model, make_packed, make_picture
 
 from ratewise import codecs
-from ratewise.codecs.base import Codec
+from ratewise.codecs.base import Codec, predicts
 from ratewise.errors import CodecError, InputError
 from ratewise.joint import bitstream
 from ratewise.joint.architecture import JointArchitecture
@@ -24,6 +25,7 @@ from ratewise.joint.transforms import JointTransforms
 from ratewise.neural.bitstream import ue7
 from ratewise.neural.loading import packaged
 from ratewise.neural.tables import MEAN_UNIT
+from ratewise.training.weights import load_weights, save_weights
 
 
 @pytest.fixture(scope="module")
@@ -144,7 +146,23 @@ def test_symbols_do_not_depend_on_precision_or_batch(packed: PackedJoint) -> Non
 
     for one, two in zip(alone, together, strict=True):
         assert np.abs(one.astype(int) - two).max() <= 1
-    assert len(masks) == 4
+    for file, mask in zip(files, masks, strict=True):
+        assert (other.predict([file])[0] == mask).mean() > 0.99
+    exact = JointCoder(packed, device="cpu", precision="fp32")
+    assert exact.encode(images) == [exact.encode([image])[0] for image in images]
+
+
+def test_maps_of_many_pictures_are_made_a_few_at_a_time(
+    packed: PackedJoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    coder = JointCoder(packed, device="cpu", precision="fp32")
+    files = coder.encode([make_picture(i, 64, 96) for i in range(5)])
+    masks, pictures = coder.predict(files), coder.decode(files)
+    monkeypatch.setattr("ratewise.joint.transforms._STRIP_PIXELS", 2 * 64 * 96)
+    for one, two in zip(masks, coder.predict(files), strict=True):
+        assert np.array_equal(one, two)
+    for one, two in zip(pictures, coder.decode(files), strict=True):
+        assert np.array_equal(one, two)
 
 
 # ----- parts ------------------------------------------------------------------------------------
@@ -159,6 +177,21 @@ def test_the_parts_add_up(weights: Path) -> None:
     assert set(parts) == {"header", "semantic", "image"}
     assert sum(parts.values()) == len(data)
     assert min(parts.values()) > 0
+
+
+def test_parts_of_a_cut_file_are_what_is_there(weights: Path) -> None:
+    codec = codecs.codec(f"joint:weights={weights}")
+    data = codec.encode(make_picture(0, 64, 96))
+    whole = codec.parts(data)
+    for length in range(whole["header"], len(data)):
+        parts = codec.parts(data[:length])
+        assert sum(parts.values()) == length
+        assert parts["header"] == whole["header"]
+        assert parts["semantic"] == min(whole["semantic"], length - whole["header"])
+    beginning = data[: whole["header"] + whole["semantic"]]
+    assert not bitstream.read(beginning).image
+    with pytest.raises(CodecError, match="no image part"):
+        codec.decode(beginning)
 
 
 def test_predicting_needs_the_semantic_part_alone(coder: JointCoder) -> None:
@@ -318,9 +351,56 @@ def test_damaged_weights_are_named(weights: Path, tmp_path: Path) -> None:
         load(packaged(1))
 
 
-def test_compression_alone_has_no_semantic_part() -> None:
+def _changed(path: Path, to: Path, tensors: dict[str, torch.Tensor], **header: object) -> Path:
+    """``path`` with other tensors (an empty one is left out) and other entries of its header."""
+    own, about = load_weights(path)
+    own = {key: value for key, value in {**own, **tensors}.items() if value.numel()}
+    save_weights(to, own, {**about, **header})
+    return to
+
+
+def test_what_is_wrong_with_weights_is_said(weights: Path, tmp_path: Path) -> None:
+    own, about = load_weights(weights)
+    key = "decoder.layers.9.bias"
+    variance = next(name for name in own if name.endswith("running_var"))
+    cases: list[tuple[dict[str, torch.Tensor], dict[str, object], str]] = [
+        ({key: own[key] / 0}, {}, rf"'{key}' is not finite"),
+        ({key: own[key][:0]}, {}, f"lacks {key}"),
+        ({"strange": torch.zeros(3)}, {}, "has unknown strange"),
+        ({key: own[key].bfloat16()}, {}, "neither float32 nor float16"),
+        ({variance: -own[variance] - 1}, {}, "a variance below 0"),
+        ({}, {"architecture": {**about["architecture"], "S": 7}}, "multiple of 8"),
+        ({}, {"architecture": {**about["architecture"], "S": 1024}}, "has other shapes for"),
+        ({}, {"classes": {}}, "lacks 'names'|header is damaged"),
+        ({}, {"format": "other"}, "no packed joint codec"),
+    ]
+    for tensors, header, said in cases:
+        path = _changed(weights, tmp_path / "changed.safetensors", tensors, **header)
+        with pytest.raises(InputError, match=said) as caught:
+            load(path)
+        assert "changed.safetensors" in str(caught.value)
+
+
+def test_a_map_that_is_not_finite_is_no_map_and_the_picture_is_the_plain_one(
+    packed: PackedJoint,
+) -> None:
+    key = "decoder.layers.9.bias"
+    floats = {**packed.floats, key: torch.full_like(packed.floats[key], 3e38) * 10}
+    coder = JointCoder(dataclasses.replace(packed, floats=floats), device="cpu", precision="fp32")
+    (data,) = coder.encode([make_picture(0, 64, 96)])
+    with pytest.raises(CodecError, match="not finite"):
+        coder.predict([data])
+    with pytest.warns(SemanticPartWarning, match="plain one"):
+        (picture,) = coder.decode([data])
+    assert np.array_equal(picture, coder.decode([data], enhance=False)[0])
+
+
+def test_compression_alone_has_no_semantic_part(tmp_path: Path) -> None:
     values = {**SMALL.to_json(), "segmentation": False, "enhancement": None}
-    coder = JointCoder(make_packed(JointArchitecture(**values)), device="cpu", precision="fp32")
+    packed = make_packed(JointArchitecture(**values))
+    packed.save(tmp_path / "compression.safetensors")
+    assert not predicts(codecs.codec(f"joint:weights={tmp_path / 'compression.safetensors'}"))
+    coder = JointCoder(packed, device="cpu", precision="fp32")
     image = make_picture(0, 32, 48)
 
     (data,) = coder.encode([image])
@@ -338,6 +418,7 @@ def test_it_is_a_codec_that_is_recognised(weights: Path) -> None:
     data = codec.encode(image)
 
     assert isinstance(codec, Codec)
+    assert predicts(codec)
     assert codec.suffix == ".rwj"
     assert codec.spec == f"joint:weights={weights}"
     assert codec.decode(data).shape == image.shape

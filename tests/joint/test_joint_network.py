@@ -132,9 +132,20 @@ def test_the_loss_is_lambda_d_plus_r_plus_ce() -> None:
     )
 
 
-def test_gradients_reach_every_parameter() -> None:
+@pytest.mark.parametrize(
+    "without",
+    [
+        {},
+        {"aggregation": False},
+        {"quantisation": False},
+        {"enhancement": None},
+        {"segmentation": False, "enhancement": None},
+    ],
+    ids=["B+Q+A", "B+Q", "B+A", "plain", "compression"],
+)
+def test_gradients_reach_every_parameter(without: dict[str, object]) -> None:
     # With S = 8 the last block has one map, which may die
-    wider = JointArchitecture(**{**SMALL.to_json(), "S": 32})
+    wider = JointArchitecture(**{**SMALL.to_json(), "S": 32, **without})
     model, batch = make_model(wider).train(), make_batch()
     objective = MutualEnhancement(
         model,
@@ -153,6 +164,22 @@ def test_gradients_reach_every_parameter() -> None:
         if parameter.grad is None or not parameter.grad.abs().sum() > 0
     ]
     assert silent == []
+
+
+def test_training_sees_the_borders_that_coding_sees() -> None:
+    """Images of 80x48 are not continued to multiples of 64 in either."""
+    model = make_model().eval()
+    x = torch.rand(2, 3, 48, 80)
+    seen = []
+    for module in (model.image.g_a, model.decoder):
+        assert module is not None
+        module.register_forward_hook(lambda _, given, made: seen.append(tuple(made.shape[-2:])))
+    joined = model(x)
+    assert model.logits(x).shape[-2:] == (48, 80)
+    assert seen == [(48, 80), (48, 80)]
+    assert joined["likelihoods"]["image.y"].shape[-2:] == (3, 5)
+    assert joined["likelihoods"]["image.z"].shape[-2:] == (1, 2)
+    assert joined["x_hat"].shape == x.shape
 
 
 def test_every_parameter_has_one_optimiser() -> None:

@@ -95,9 +95,13 @@ class PredictingCodec(Codec, Protocol):
 
 
 def predicts(codec: Codec) -> TypeGuard[PredictingCodec]:
-    """Whether a codec is a :class:`PredictingCodec`, by its methods."""
+    """Whether a codec is a :class:`PredictingCodec`, by its methods.
+
+    One that has them but for some weights is none if its ``segments`` says so.
+    """
     names = ("class_names", "predict_batch")
-    return all(callable(getattr(codec, name, None)) for name in names)
+    able = all(callable(getattr(codec, name, None)) for name in names)
+    return able and bool(getattr(codec, "segments", True))
 
 
 @dataclass(frozen=True)

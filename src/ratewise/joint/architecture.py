@@ -8,8 +8,12 @@ from pydantic import Field, model_validator
 
 from ratewise.validation import Settings
 
-SMALLEST_STRIDE = 64
-"""Sides of images are multiples of this while the network trains."""
+FORMAT = "ratewise packed joint codec 1"
+"""In the header of a file of weights to code with."""
+
+STRIDE = 16
+"""Images are continued to sides that are multiples of this, in training as in coding: what lies
+beyond the border is learned as it will be."""
 
 
 class EnhancementSettings(Settings):

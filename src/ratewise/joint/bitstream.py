@@ -66,6 +66,26 @@ def read(data: bytes) -> JointFile:
     :class:`CodecError` for another format or version, a header cut short, and sides that are not
     allowed.
     """
+    fingerprint, width, height, semantic, image, position = _header(data)
+    parts = data[position:]
+    there = 0 < image <= len(parts) != semantic  # what ends with the semantic part has no other
+    last = parts[len(parts) - image :] if there else b""
+    return JointFile(fingerprint, width, height, parts[:semantic], last)
+
+
+def sizes(data: bytes) -> dict[str, int]:
+    """Bytes of ``header``, ``semantic`` and ``image``: of what is there of a file that was cut.
+
+    Raises :class:`CodecError` as :func:`read` does.
+    """
+    semantic, image, position = _header(data)[3:]
+    rest = len(data) - position
+    semantic = min(semantic, rest)
+    return {"header": position, "semantic": semantic, "image": min(image, rest - semantic)}
+
+
+def _header(data: bytes) -> tuple[bytes, int, int, int, int, int]:
+    """Fingerprint, width, height, bytes of the semantic and of the image part, where they begin."""
     if not recognises(data):
         raise CodecError("the data is not a file of a joint codec: it does not begin with 'RWJ'")
     position = 4 + FINGERPRINT_BYTES
@@ -81,9 +101,7 @@ def read(data: bytes) -> JointFile:
     check_size(width, height)
     semantic, position = read_ue7(data, position, _LENGTH_GROUPS)
     image, position = read_ue7(data, position, _LENGTH_GROUPS)
-    parts = data[position:]
-    last = parts[len(parts) - image :] if 0 < image <= len(parts) else b""
-    return JointFile(fingerprint, width, height, parts[:semantic], last)
+    return fingerprint, width, height, semantic, image, position
 
 
 def keep(data: bytes, part: Part) -> bytes:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from ratewise.errors import InputError
 from ratewise.images import Image, Mask
 from ratewise.joint import bitstream
+from ratewise.joint.architecture import FORMAT
 from ratewise.neural.codec import LearnedCodec
 from ratewise.training.header import read_header
 
@@ -58,7 +59,15 @@ class JointCodec(LearnedCodec):
         Read from the header of the weights alone, without torch: studies are planned with it.
         """
         status = self.path.stat()
-        return _class_names(self.path, status.st_mtime_ns, status.st_size)
+        classes = _header(self.path, status.st_mtime_ns, status.st_size)["classes"]
+        return tuple(str(name) for name in classes["names"])
+
+    @property
+    def segments(self) -> bool:
+        """Whether its files have masks; from the header of the weights, without torch."""
+        status = self.path.stat()
+        architecture = _header(self.path, status.st_mtime_ns, status.st_size)["architecture"]
+        return bool(architecture.get("segmentation", True))
 
     def predict_batch(self, data: Sequence[bytes]) -> list[Mask]:
         """The mask ``uint8 (H, W)`` in each file; needs no more than its semantic part."""
@@ -66,9 +75,7 @@ class JointCodec(LearnedCodec):
 
     def parts(self, data: bytes) -> dict[str, int]:
         """Bytes of the header, of the semantic and of the image part."""
-        file = bitstream.read(data)
-        semantic, image = len(file.semantic), len(file.image)
-        return {"header": len(data) - semantic - image, "semantic": semantic, "image": image}
+        return bitstream.sizes(data)
 
     def coder(self) -> JointCoder:
         """What codes with the weights, made once in each process."""
@@ -85,8 +92,14 @@ def _loaded(path: Path, *state: Any) -> JointCoder:
 
 
 @functools.lru_cache(maxsize=16)
-def _class_names(path: Path, *state: Any) -> tuple[str, ...]:
+def _header(path: Path, *state: Any) -> dict[str, Any]:
+    """The header of packed weights, with classes and architecture."""
     try:
-        return tuple(str(name) for name in read_header(path)["classes"]["names"])
-    except (InputError, KeyError, TypeError):
-        raise InputError(f"{path}: is no packed joint codec") from None
+        header = read_header(path)
+        list(header["classes"]["names"])
+        dict(header["architecture"])
+    except (InputError, KeyError, TypeError, ValueError):
+        header = {}
+    if header.get("format") != FORMAT:
+        raise InputError(f"{path}: is no packed joint codec")
+    return header

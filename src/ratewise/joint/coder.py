@@ -105,7 +105,9 @@ class JointCoder:
 
     def _enhanced(self, picture: Image, file: JointFile) -> Image:
         try:
-            s_hat = self._semantic_latents([file])
+            enhanced: Image = self._transforms.enhanced(
+                picture[None], self._semantic_latents([file])
+            )[0]
         except CodecError as error:
             warnings.warn(
                 f"{error}; the picture of {file.width}x{file.height} pixels "
@@ -114,7 +116,6 @@ class JointCoder:
                 stacklevel=2,
             )
             return picture
-        enhanced: Image = self._transforms.enhanced(picture[None], s_hat)[0]
         return enhanced
 
     def _latents(self, coder: LatentCoder, files: Sequence[JointFile], part: Part) -> Tensor:

@@ -8,8 +8,9 @@ from pathlib import Path
 
 from ratewise.errors import CodecError, ImageError, InputError
 from ratewise.joint import bitstream
+from ratewise.joint.architecture import FORMAT
 from ratewise.joint.coder import JointCoder
-from ratewise.joint.packed import FORMAT, load
+from ratewise.joint.packed import load
 from ratewise.tasks.decoding import Decoding, read_input
 from ratewise.tasks.inference import Prediction
 from ratewise.tasks.inputs import Input

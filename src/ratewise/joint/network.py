@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ratewise.joint.aggregation import SemanticAnalysis
-from ratewise.joint.architecture import SMALLEST_STRIDE, JointArchitecture
+from ratewise.joint.architecture import STRIDE, JointArchitecture
 from ratewise.joint.enhancement import Enhancement
 from ratewise.joint.semantic_decoder import SemanticSynthesis
 from ratewise.neural.models import Architecture, CompressionModel, LatentModel
@@ -83,14 +83,14 @@ class JointModel(nn.Module):
         assert self.aggregation is not None
         assert self.decoder is not None
         height, width = x.shape[-2:]
-        s = self.aggregation(*self.features(padded(x, SMALLEST_STRIDE)))
+        s = self.aggregation(*self.features(padded(x, STRIDE)))
         found: Tensor = self.decoder(s)[..., :height, :width]
         return found
 
     def forward(self, x: Tensor) -> Joined:
         """The training pass over ``x``: noise for the rates, rounding for picture and map."""
         height, width = x.shape[-2:]
-        x = padded(x, SMALLEST_STRIDE)
+        x = padded(x, STRIDE)
         features, y = self.features(x)
         y_hat, likelihoods = self.image.coded(y)
         found = {f"image.{name}": value for name, value in likelihoods.items()}

@@ -16,7 +16,7 @@ from torch import Tensor
 from ratewise.data.classes import Classes
 from ratewise.errors import InputError
 from ratewise.images import Image
-from ratewise.joint.architecture import JointArchitecture
+from ratewise.joint.architecture import FORMAT, STRIDE, JointArchitecture
 from ratewise.joint.network import (
     JointModel,
     image_architecture,
@@ -29,8 +29,6 @@ from ratewise.neural.tables import MEAN_UNIT
 from ratewise.neural.weights import fingerprint_of
 from ratewise.training.weights import apply_weights, load_weights, save_weights
 from ratewise.validation import validate
-
-FORMAT = "ratewise packed joint codec 1"
 
 _IMAGE, _SEMANTIC = "image", "semantic"
 _COUNTED = "num_batches_tracked"
@@ -72,13 +70,15 @@ class PackedJoint:
 
         What these said is in the integers.
         """
-        model = JointModel(self.architecture, len(self.classes))
+        with torch.device("meta"):  # nothing is allocated before all shapes fit
+            model = JointModel(self.architecture, len(self.classes))
         for latent in _latents(model):
             latent.h_s = None
             latent.prior = torch.nn.Module()  # type: ignore[assignment]
         state = {key: value.float() for key, value in self.floats.items()}
-        state |= {key: v for key, v in model.state_dict().items() if key.endswith(_COUNTED)}
-        apply_weights(model, state, "packed joint codec")
+        own = model.state_dict()
+        state |= {key: torch.zeros(own[key].shape) for key in own if key.endswith(_COUNTED)}
+        apply_weights(model, state, "packed joint codec", assign=True)
         return model.eval().requires_grad_(False)
 
     def save(self, path: Path) -> None:
@@ -143,6 +143,8 @@ def load(path: Path) -> PackedJoint:
         return _assembled(path, tensors, header)
     except KeyError as error:
         raise InputError(f"{path}: the packed joint codec lacks {error.args[0]!r}") from None
+    except InputError:  # says what is wrong
+        raise
     except (TypeError, ValueError, AttributeError):
         raise InputError(f"{path}: the packed joint codec's header is damaged") from None
 
@@ -165,6 +167,8 @@ def _assembled(path: Path, tensors: dict[str, Tensor], header: dict[str, Any]) -
                 raise InputError(f"{key!r} is neither float32 nor float16")
             if not torch.isfinite(value).all():
                 raise InputError(f"{key!r} is not finite")
+            if key.endswith("running_var") and (value < 0).any():
+                raise InputError(f"{key!r} is a variance below 0")
         for entropy in (image, semantic):
             if entropy is not None:
                 entropy.check()
@@ -196,7 +200,7 @@ def _latents_of(model: JointModel, images: Sequence[Image]) -> list[list[Tensor]
     device = next(model.parameters()).device
     for image in images:
         x = torch.from_numpy(image.copy()).to(device).permute(2, 0, 1)[None].float() / 255
-        features, y = model.features(padded(x, 16))
+        features, y = model.features(padded(x, STRIDE))
         latents = [y]
         if model.semantic is not None and model.aggregation is not None:
             latents.append(model.aggregation(features, y).float())

@@ -55,7 +55,7 @@ from ratewise.training.seeding import Purpose, torch_seed
 from ratewise.training.settings import OptimiserSettings
 from ratewise.training.weights import save_weights
 
-_TRAINING = 2
+_TRAINING = 3
 """Goes up when a training makes other weights."""
 
 

@@ -21,8 +21,8 @@ from ratewise.errors import CodecError
 from ratewise.joint.network import JointModel, padded
 from ratewise.neural.transforms import STRIDE, Transforms
 
-_STRIP_PIXELS = 1 << 19
-"""Of a map that is made, or a picture that is enhanced, at once."""
+_STRIP_PIXELS = 1 << 20
+"""Of maps that are made, or pictures that are enhanced, at once."""
 
 _ANALYSIS_PIXELS = 1 << 22
 """Of an image that is analysed at once, beside the rows around it."""
@@ -94,9 +94,9 @@ class JointTransforms:
     def masks(self, s_hat: Tensor, height: int, width: int) -> NDArray[np.uint8]:
         """The class of the largest logit of each pixel, ``uint8 (n, height, width)``, of ŝ."""
         masks = np.empty((len(s_hat), height, width), np.uint8)
-        for strip in _strips(height, _rows(masks.shape), 0):
-            logits = self._logits(s_hat, strip.begin, strip.end)[..., :width]
-            masks[:, strip.begin : strip.end] = logits.argmax(1).to(torch.uint8).cpu().numpy()
+        for some, strip in _parts(masks.shape, 0):
+            logits = self._logits(s_hat[some], strip.begin, strip.end)[..., :width]
+            masks[some, strip.begin : strip.end] = logits.argmax(1).to(torch.uint8).cpu().numpy()
         return masks
 
     @torch.inference_mode()
@@ -105,15 +105,15 @@ class JointTransforms:
         module = self._model.enhancement
         assert module is not None
         out = np.empty_like(pictures)
-        height, width = pictures.shape[1:3]
-        for strip in _strips(height, _rows(pictures.shape), module.reach):
-            rows = np.ascontiguousarray(pictures[:, strip.first : strip.last])
+        width = pictures.shape[2]
+        for some, strip in _parts(pictures.shape, module.reach):
+            rows = np.ascontiguousarray(pictures[some, strip.first : strip.last])
             x = torch.from_numpy(rows).to(self.device).permute(0, 3, 1, 2).float()
-            logits = self._logits(s_hat, strip.first, strip.last)[..., :width]
-            added = module.added(self._ready(x / 255), self._ready(logits)).float()
+            logits = self._logits(s_hat[some], strip.first, strip.last)[..., :width]
+            added = _finite(module.added(self._ready(x / 255), self._ready(logits)).float())
             drawn = (x + 255 * added).round_().clamp_(0, 255).to(torch.uint8)
             kept = slice(strip.begin - strip.first, strip.end - strip.first)
-            out[:, strip.begin : strip.end] = drawn.permute(0, 2, 3, 1)[:, kept].cpu().numpy()
+            out[some, strip.begin : strip.end] = drawn.permute(0, 2, 3, 1)[:, kept].cpu().numpy()
         return out
 
     @torch.inference_mode()
@@ -122,7 +122,7 @@ class JointTransforms:
         assert self._model.decoder is not None
         first = max(0, begin // STRIDE - _DECODER_REACH)
         last = min(s_hat.shape[2], -(-end // STRIDE) + _DECODER_REACH)
-        found: Tensor = self._model.decoder(self._ready(s_hat[:, :, first:last]))
+        found: Tensor = _finite(self._model.decoder(self._ready(s_hat[:, :, first:last])))
         return found[:, :, begin - STRIDE * first : end - STRIDE * first]
 
     def _ready(self, x: Tensor) -> Tensor:
@@ -146,9 +146,14 @@ def _strips(height: int, rows: int, reach: int) -> Iterator[_Strip]:
         yield _Strip(max(0, begin - reach), min(height, end + reach), begin, end)
 
 
-def _rows(shape: tuple[int, ...]) -> int:
-    """Rows of a strip of ``n`` maps or pictures ``(n, height, width, ...)``."""
-    return max(1, _STRIP_PIXELS // (shape[0] * shape[2]))
+def _parts(shape: tuple[int, ...], reach: int) -> Iterator[tuple[slice, _Strip]]:
+    """Which of ``n`` maps or pictures ``(n, height, width, ...)`` are made at once, and which rows:
+    several whole ones, or one of them in strips."""
+    n, height, width = shape[:3]
+    at_once = max(1, _STRIP_PIXELS // (height * width))
+    for begin in range(0, n, at_once):
+        for strip in _strips(height, max(STRIDE, _STRIP_PIXELS // width), reach):
+            yield slice(begin, begin + at_once), strip
 
 
 def _finite(latent: Tensor) -> Tensor:

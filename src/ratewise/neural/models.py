@@ -160,6 +160,9 @@ class LatentModel(nn.Module):
         medians = self.prior.medians
         z_hat = rounded(z - medians) + medians
         scales, means = self.scales_and_means(z_hat)
+        height, width = y.shape[-2:]  # h_s gives multiples of 4 positions
+        scales = scales[..., :height, :width]
+        means = None if means is None else means[..., :height, :width]
         centred = y if means is None else y - means
         likelihoods = {
             "y": gaussian_likelihood(with_noise(centred), scales),

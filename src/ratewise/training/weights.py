@@ -80,11 +80,15 @@ def load_foreign(path: Path) -> dict[str, Tensor]:
     return state
 
 
-def apply_weights(module: nn.Module, state: Mapping[str, Tensor], where: str) -> None:
+def apply_weights(
+    module: nn.Module, state: Mapping[str, Tensor], where: str, *, assign: bool = False
+) -> None:
     """Load ``state`` into ``module``; every key and shape must fit.
 
-    ``where`` names the origin in errors. Raises :class:`InputError` that names the first keys
-    that are missing, unexpected or of another shape; the module is then unchanged.
+    ``where`` names the origin in errors. With ``assign`` the module has the tensors of ``state``
+    themselves, as one that was built on the meta device needs. Raises :class:`InputError` that
+    names the first keys that are missing, unexpected or of another shape; the module is then
+    unchanged.
     """
     own = module.state_dict()
     problems = [
@@ -102,7 +106,7 @@ def apply_weights(module: nn.Module, state: Mapping[str, Tensor], where: str) ->
     found = [problem for problem in problems if problem]
     if found:
         raise InputError(f"{where}: the weights do not fit the model: it {'; it '.join(found)}")
-    module.load_state_dict(dict(state))
+    module.load_state_dict(dict(state), assign=assign)
 
 
 def load_backbone(
