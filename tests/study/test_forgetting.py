@@ -363,6 +363,16 @@ def test_the_comparison_that_comes_with_the_code_can_be_read() -> None:
     assert every == parts | {"low_rank-0.08", "cawf-0.08"}
 
 
+def test_rates_of_learning_are_those_that_were_chosen_among_several() -> None:
+    tried = read_settings(CONFIGS / "learning-rates.yaml", ForgettingSettings, "settings file")
+    rates: dict[str, set[float]] = {}
+    for cell in tried.cells():
+        rates.setdefault(cell.settings.method, set()).add(cell.settings.optimiser.lr)
+    used = read_settings(CONFIGS / "msh-small.yaml", ForgettingSettings, "settings file")
+    for cell in used.cells():
+        assert cell.settings.optimiser.lr in rates[cell.settings.method]
+
+
 def test_the_comparison_that_comes_with_the_code_finds_its_images(shared_data: Path) -> None:
     found = read_settings(CONFIGS / "msh-small.yaml", ForgettingSettings, "settings file")
     for target in found.targets:
