@@ -11,10 +11,6 @@ from ratewise.validation import Settings
 FORMAT = "ratewise packed joint codec 1"
 """In the header of a file of weights to code with."""
 
-STRIDE = 16
-"""Images are continued to sides that are multiples of this, in training as in coding: what lies
-beyond the border is learned as it will be."""
-
 
 class EnhancementSettings(Settings):
     """The module that improves the decoded picture by the segmentation map."""

@@ -21,10 +21,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ratewise.joint.aggregation import SemanticAnalysis
-from ratewise.joint.architecture import STRIDE, JointArchitecture
+from ratewise.joint.architecture import JointArchitecture
 from ratewise.joint.enhancement import Enhancement
 from ratewise.joint.semantic_decoder import SemanticSynthesis
 from ratewise.neural.models import Architecture, CompressionModel, LatentModel
+from ratewise.neural.transforms import STRIDE
 
 
 class Joined(TypedDict):
@@ -83,14 +84,14 @@ class JointModel(nn.Module):
         assert self.aggregation is not None
         assert self.decoder is not None
         height, width = x.shape[-2:]
-        s = self.aggregation(*self.features(padded(x, STRIDE)))
+        s = self.aggregation(*self.features(padded(x)))
         found: Tensor = self.decoder(s)[..., :height, :width]
         return found
 
     def forward(self, x: Tensor) -> Joined:
         """The training pass over ``x``: noise for the rates, rounding for picture and map."""
         height, width = x.shape[-2:]
-        x = padded(x, STRIDE)
+        x = padded(x)
         features, y = self.features(x)
         y_hat, likelihoods = self.image.coded(y)
         found = {f"image.{name}": value for name, value in likelihoods.items()}
@@ -118,9 +119,12 @@ def semantic_architecture(architecture: JointArchitecture) -> Architecture:
     return Architecture("msh", architecture.hyper, architecture.K)
 
 
-def padded(x: Tensor, multiple: int) -> Tensor:
-    """``x`` ``(N, C, H, W)`` with its last row and column repeated to multiples."""
-    below, right = -x.shape[-2] % multiple, -x.shape[-1] % multiple
+def padded(x: Tensor) -> Tensor:
+    """``x`` ``(N, C, H, W)`` with its last row and column repeated to multiples of :data:`STRIDE`.
+
+    In training as in coding, so that what lies beyond the border is learned as it will be.
+    """
+    below, right = -x.shape[-2] % STRIDE, -x.shape[-1] % STRIDE
     if not (below or right):
         return x
     return F.pad(x, (0, right, 0, below), mode="replicate")

@@ -16,7 +16,7 @@ from torch import Tensor
 from ratewise.data.classes import Classes
 from ratewise.errors import InputError
 from ratewise.images import Image
-from ratewise.joint.architecture import FORMAT, STRIDE, JointArchitecture
+from ratewise.joint.architecture import FORMAT, JointArchitecture
 from ratewise.joint.network import (
     JointModel,
     image_architecture,
@@ -200,7 +200,7 @@ def _latents_of(model: JointModel, images: Sequence[Image]) -> list[list[Tensor]
     device = next(model.parameters()).device
     for image in images:
         x = torch.from_numpy(image.copy()).to(device).permute(2, 0, 1)[None].float() / 255
-        features, y = model.features(padded(x, STRIDE))
+        features, y = model.features(padded(x))
         latents = [y]
         if model.semantic is not None and model.aggregation is not None:
             latents.append(model.aggregation(features, y).float())

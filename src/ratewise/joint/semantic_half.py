@@ -15,7 +15,6 @@ from typing import Any, TypedDict
 import torch
 from torch import Tensor, nn
 
-from ratewise.joint.architecture import STRIDE
 from ratewise.joint.network import JointModel, padded, rates
 from ratewise.joint.settings import JointLossSettings
 from ratewise.tasks import task as tasks
@@ -58,7 +57,7 @@ class SemanticHalf(nn.Module):
         assert model.aggregation is not None
         assert model.decoder is not None
         with torch.no_grad():
-            features, y = model.features(padded(x, STRIDE))
+            features, y = model.features(padded(x))
         likelihoods: dict[str, Tensor] = {}
         s = model.aggregation(features, y).float()
         if model.semantic is not None:

@@ -73,7 +73,7 @@ class JointTransforms:
 
     def _analysis(self, images: NDArray[np.uint8]) -> tuple[Tensor, Tensor | None]:
         pixels = torch.from_numpy(np.ascontiguousarray(images)).to(self.device)
-        x = padded(pixels.permute(0, 3, 1, 2).float(), STRIDE).to(self.dtype)
+        x = padded(pixels.permute(0, 3, 1, 2).float()).to(self.dtype)
         features, y = self._model.features(x.contiguous(memory_format=torch.channels_last))
         if self._model.aggregation is None:
             return y, None
