@@ -164,6 +164,10 @@ def test_cut_files_and_others_are_refused_by_name(
     source.save(path)
     with pytest.raises(InputError, match=r"a.safetensors: is no adaptation of a codec"):
         load_adaptation(path)
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(InputError, match=r"not a readable") as foreign:
+        load_adaptation(path)
+    assert "it was the adaptation" not in str(foreign.value)
 
 
 @pytest.mark.parametrize(

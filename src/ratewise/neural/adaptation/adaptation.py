@@ -169,7 +169,7 @@ def _was(path: Path) -> str:
         return ""
     named = [re.search(rf'{key}[\\": ]+([0-9a-f]{{8}})\b', text) for key in _NAMED]
     source, own = (match and match.group(1) for match in named)
-    if not (source or own):
+    if FORMAT not in text or not (source or own):
         return ""
     return f"; it was the adaptation {own or '(unknown)'} of the codec {source or '(unknown)'}"
 
