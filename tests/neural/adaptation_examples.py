@@ -13,8 +13,13 @@ from codec_examples import make_network, make_texture
 from torch import Tensor, nn
 
 from ratewise.images import Image
-from ratewise.neural.adaptation.adaptation import Adaptation, custom_numbers, tables_of
-from ratewise.neural.adaptation.custom import custom_masks, widened
+from ratewise.neural.adaptation.adaptation import (
+    Adaptation,
+    custom_numbers,
+    custom_structure,
+    tables_of,
+)
+from ratewise.neural.adaptation.custom import Layout, custom_masks, widened
 from ratewise.neural.adaptation.integers import custom_integers
 from ratewise.neural.adaptation.unpacking import unpacked
 from ratewise.neural.models import Architecture, CompressionModel, Custom, estimated_bpp
@@ -54,14 +59,19 @@ def pictures(count: int, first: int = 0, height: int = 64, width: int = 96) -> l
     return [make_texture(first + i, height, width) for i in range(count)]
 
 
+def layout(width: int, kernel: int = 3) -> Layout:
+    """As many custom maps everywhere, and custom filters beside some layers' own."""
+    return Layout(Custom(width, width), ("g_s.6", "g_a.1", "g_a.2", "g_s.3"), kernel)
+
+
 def moved(
-    source: PackedModel, width: int, kernel: int = 3, strength: float = 0.05, seed: int = 0
+    source: PackedModel, layout: Layout, strength: float = 0.05, seed: int = 0
 ) -> CompressionModel:
     """``source`` widened, its custom numbers moved at random as a training would move them."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        wide = widened(unpacked(source), Custom(width, width), kernel)
-        masks = custom_masks(wide, kernel)
+        wide = widened(unpacked(source), layout)
+        masks = custom_masks(wide, layout)
         with torch.no_grad():
             for name, parameter in wide.named_parameters():
                 if not name.startswith("prior"):
@@ -72,23 +82,24 @@ def moved(
 def stored(
     source: PackedModel,
     wide: CompressionModel,
-    kernel: int = 3,
+    layout: Layout,
     about: Mapping[str, Any] | None = None,
     calibration: Sequence[Image] = (),
 ) -> Adaptation:
-    """The cawf adaptation that ``wide`` is of ``source``."""
-    structure = {"width": wide.custom.image, "hyper": wide.custom.hyper, "kernel": kernel}
-    numbers = custom_numbers(wide, source, kernel)
+    """The cawf adaptation that ``wide``, of ``layout``, is of ``source``."""
+    structure = custom_structure(layout)
+    numbers = custom_numbers(wide, source, layout)
     outside = Adaptation(source.fingerprint, "cawf", structure, numbers, {}).applied(source)
     symbols = calibration_symbols(outside, calibration or pictures(2))
-    numbers |= custom_integers(source, wide, symbols, kernel)
+    numbers |= custom_integers(source, wide, symbols, layout.kernel)
     numbers |= tables_of(factorised_tables(wide.prior)[0])
     return Adaptation(source.fingerprint, "cawf", structure, numbers, dict(about or {}))
 
 
 def random_cawf(source: PackedModel, seed: int = 0, width: int = 2, kernel: int = 3) -> Adaptation:
     """A cawf adaptation of ``source`` with random custom numbers."""
-    return stored(source, moved(source, width, kernel, seed=seed), kernel, {"name": f"r{seed}"})
+    own = layout(width, kernel)
+    return stored(source, moved(source, own, seed=seed), own, {"name": f"r{seed}"})
 
 
 def decoder_finetune(source: PackedModel, bias: float, name: str = "other") -> Adaptation:

@@ -12,7 +12,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "adaptation.md"
 
 def test_the_sizes_of_adaptations_are_those_that_the_page_prints() -> None:
     page = PAGE.read_text()
-    (code,) = (one for one in re.findall(r"```python\n(.*?)```", page, re.S) if "maps_for" in one)
+    (code,) = (one for one in re.findall(r"```python\n(.*?)```", page, re.S) if "layout_for" in one)
     with contextlib.redirect_stdout(io.StringIO()) as printed:
         exec(code, {})
     lines = printed.getvalue().splitlines()

@@ -12,6 +12,7 @@ import torch
 from adaptation_examples import (
     decoder_finetune,
     encoder_finetune,
+    moved,
     random_cawf,
     small_source,
     stored,
@@ -22,11 +23,11 @@ from torch import Tensor
 from ratewise.errors import InputError
 from ratewise.images import Image
 from ratewise.neural.adaptation.adaptation import Adaptation, load_adaptation
-from ratewise.neural.adaptation.custom import custom_masks, maps_for, size, widened
+from ratewise.neural.adaptation.custom import Layout, custom_masks, layout_for, size, widened
 from ratewise.neural.adaptation.unpacking import unpacked
 from ratewise.neural.coder import NeuralCoder
 from ratewise.neural.loading import packaged
-from ratewise.neural.models import CompressionModel
+from ratewise.neural.models import CompressionModel, Custom
 from ratewise.neural.weights import PackedModel, load
 from ratewise.training.weights import load_weights, save_weights
 
@@ -296,10 +297,10 @@ def test_other_methods_parts_that_do_not_fit_are_refused(source: PackedModel) ->
 
 def test_two_percent_of_the_packaged_codec_is_a_small_file(tmp_path: Path) -> None:
     source = load(packaged(3))
-    maps = maps_for(source.architecture, 0.02)
-    wide = widened(unpacked(source), maps)
-    count = size(custom_masks(CompressionModel(source.architecture, maps)))
-    made = stored(source, wide)
+    own = layout_for(source.architecture, 0.02)
+    wide = widened(unpacked(source), own)
+    count = size(custom_masks(CompressionModel(source.architecture, own.maps), own))
+    made = stored(source, wide, own)
     path = tmp_path / "a.safetensors"
     made.save(path)
     assert 20_000 < count < 0.02 * 1764499
@@ -307,14 +308,27 @@ def test_two_percent_of_the_packaged_codec_is_a_small_file(tmp_path: Path) -> No
     assert path.stat().st_size < 0.1 * packaged(3).stat().st_size
 
 
-def test_without_hyper_there_are_as_many_maps_everywhere(source: PackedModel) -> None:
+def test_structures_of_older_adaptations_are_read(source: PackedModel) -> None:
+    layout = Layout(Custom(2, 2))
+    made = stored(source, moved(source, layout), layout)
+    assert dict(made.structure) == {"width": 2, "hyper": 2, "kernel": 3, "beside": []}
+    floats = made.applied(source).floats
+    for structure in ({"width": 2, "hyper": 2, "kernel": 3}, {"width": 2, "kernel": 3}):
+        older = dataclasses.replace(made, structure=structure).applied(source).floats
+        assert older.keys() == floats.keys()
+        for name, value in floats.items():
+            assert torch.equal(older[name], value)
+
+
+def test_structures_that_cannot_be_are_refused(source: PackedModel) -> None:
     made = random_cawf(source, width=2)
-    older = dataclasses.replace(made, structure={"width": 2, "kernel": 3})
-    assert older.applied(source).floats.keys() == made.applied(source).floats.keys()
-    for name, value in made.applied(source).floats.items():
-        assert torch.equal(older.applied(source).floats[name], value)
     for hyper in (-1, 1025, "2", None):
         with pytest.raises(InputError, match="width"):
-            dataclasses.replace(made, structure={"width": 2, "hyper": hyper, "kernel": 3}).applied(
+            dataclasses.replace(made, structure={**made.structure, "hyper": hyper}).applied(source)
+    for beside in (None, "g_s.6", ["h_s.0"], ["g_s.6", 3], [["g_s.6"]], {"g_s.6": 1}):
+        with pytest.raises(InputError, match=r"layers .* cannot be"):
+            dataclasses.replace(made, structure={**made.structure, "beside": beside}).applied(
                 source
             )
+    with pytest.raises(InputError, match=r"'g_a\.1\.beta' is missing or of another size"):
+        dataclasses.replace(made, structure={**made.structure, "beside": []}).applied(source)

@@ -11,6 +11,7 @@ from adaptation_examples import (
     LAMBDA,
     decoder_finetune,
     encoder_finetune,
+    layout,
     pictures,
     random_cawf,
     small_source,
@@ -35,7 +36,6 @@ from ratewise.neural.bitstream import Header
 from ratewise.neural.codec import MshCodec
 from ratewise.neural.coder import NeuralCoder
 from ratewise.neural.loading import packaged
-from ratewise.neural.models import Custom
 from ratewise.neural.weights import PackedModel, load
 
 GOLDEN = Path(__file__).with_name("golden")
@@ -151,7 +151,8 @@ def test_golden_files_of_the_first_version_do_too() -> None:
 def test_an_untrained_adaptation_writes_the_sources_payload(
     source: PackedModel, width: int
 ) -> None:
-    untrained = stored(source, widened(unpacked(source), Custom(width, width))).applied(source)
+    own = layout(width)
+    untrained = stored(source, widened(unpacked(source), own), own).applied(source)
     images = pictures(4)
     files = [
         NeuralCoder(model, device="cpu", precision="fp32").encode(images)

@@ -5,7 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from adaptation_examples import moved, pictures, random_cawf, small_source, stored, with_tensors
+from adaptation_examples import (
+    layout,
+    moved,
+    pictures,
+    random_cawf,
+    small_source,
+    stored,
+    with_tensors,
+)
 from test_integer import _written_out
 from torch import Tensor
 
@@ -18,7 +26,6 @@ from ratewise.neural.adaptation.unpacking import unpacked
 from ratewise.neural.cost import integer_cost
 from ratewise.neural.integer import LARGEST, HyperSynthesis
 from ratewise.neural.loading import packaged
-from ratewise.neural.models import Custom
 from ratewise.neural.tables import MEAN_UNIT, SCALE_UNIT
 from ratewise.neural.weights import PackedModel, calibration_symbols, load
 
@@ -49,7 +56,8 @@ def _said(model: PackedModel, z: Tensor) -> tuple[Tensor, Tensor]:
 def test_custom_filters_of_zero_leave_the_sources_integers(
     source: PackedModel, width: int, kernel: int
 ) -> None:
-    untrained = stored(source, widened(unpacked(source), Custom(width, width), kernel), kernel)
+    own = layout(width, kernel)
+    untrained = stored(source, widened(unpacked(source), own), own)
     adapted = untrained.applied(source)
     assert adapted.layers[0].weight.shape[0] == source.layers[0].weight.shape[0] + width
     if width:
@@ -60,8 +68,9 @@ def test_custom_filters_of_zero_leave_the_sources_integers(
 
 @pytest.mark.parametrize("kernel", [3, 5])
 def test_trained_integers_say_what_the_wide_floats_say(source: PackedModel, kernel: int) -> None:
-    wide = moved(source, 3, kernel)
-    adapted = stored(source, wide, kernel, calibration=pictures(4)).applied(source)
+    own = layout(3, kernel)
+    wide = moved(source, own)
+    adapted = stored(source, wide, own, calibration=pictures(4)).applied(source)
     # What was calibrated on, for other symbols may reach further than activations do
     z = torch.cat(calibration_symbols(source, pictures(4))).permute(0, 2, 3, 1)
     assert float((z != 0).float().mean()) > 0.1
@@ -81,9 +90,10 @@ def test_trained_integers_say_what_the_wide_floats_say(source: PackedModel, kern
 
 def test_custom_integers_cost_the_packaged_codec_less_than_a_thousandth_of_the_rate() -> None:
     source = load(packaged(3))
-    wide = moved(source, 2, strength=0.005)
+    own = layout(2)
+    wide = moved(source, own, strength=0.005)
     (image,) = pictures(1, 5, 128, 192)
-    adapted = stored(source, wide, calibration=[image]).applied(source)
+    adapted = stored(source, wide, own, calibration=[image]).applied(source)
     assert abs(integer_cost(wide, adapted, [image])) < 0.001
 
 

@@ -31,6 +31,7 @@ from ratewise.validation import validate
 
 METHODS: dict[str, dict[str, Any]] = {
     "cawf": {"method": "cawf", "size": 0.3},
+    "maps": {"method": "cawf", "size": 0.3, "form": "maps"},
     "cawf5": {"method": "cawf", "size": 0.4, "kernel": 5},
     "frozen": {"method": "cawf", "size": 0.3, "prior": False},
     "low_rank": {"method": "low_rank", "size": 0.2},
@@ -108,7 +109,7 @@ def test_only_its_parts_are_in_an_adaptation(made: dict[str, Adaptation]) -> Non
         name: {key.removeprefix("custom.").split(".")[0] for key in adaptation.tensors}
         for name, adaptation in made.items()
     }
-    assert parts["cawf"] == parts["cawf5"] == {"g_a", "g_s", "h_a", "h_s", "prior"}
+    assert parts["cawf"] == parts["maps"] == parts["cawf5"] == {"g_a", "g_s", "h_a", "h_s", "prior"}
     assert parts["frozen"] == parts["low_rank"] == {"g_a", "g_s", "h_a"}
     assert parts["all"] == {"g_a", "g_s", "h_a", "h_s", "prior"}
     assert parts["encoder"] == {"g_a", "h_a"}

@@ -10,9 +10,12 @@ from adaptation_examples import LAMBDA, Drawn, pictures, small_source
 from torch import Tensor
 
 from ratewise.neural.adaptation.custom import (
+    IN_ORDER,
+    Form,
+    Layout,
     custom_masks,
+    layout_for,
     learn_only,
-    maps_for,
     size,
     widened,
 )
@@ -25,7 +28,9 @@ from ratewise.training.loop import fit
 from ratewise.training.settings import OptimiserSettings, TrainingSettings
 
 N, M = 8, 12
-CUSTOM = Custom(3, 2)
+MAPS = Custom(3, 2)
+BESIDE = ("g_s.6", "g_a.0", "g_a.1", "g_s.2", "g_s.3")
+LAYOUT = Layout(MAPS, BESIDE)
 
 
 @pytest.fixture(scope="module")
@@ -33,16 +38,16 @@ def source() -> PackedModel:
     return small_source()
 
 
-def _seeded(model: CompressionModel, kernel: int) -> CompressionModel:
+def _seeded(model: CompressionModel, layout: Layout = LAYOUT) -> CompressionModel:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(3)
-        return widened(model, CUSTOM, kernel)
+        return widened(model, layout)
 
 
 @pytest.mark.parametrize("kernel", [3, 5])
 def test_a_widened_network_computes_what_its_source_does(source: PackedModel, kernel: int) -> None:
     narrow = unpacked(source)
-    wide = _seeded(narrow, kernel)
+    wide = _seeded(narrow, Layout(MAPS, BESIDE, kernel))
     x = torch.stack([to_tensor(image) for image in pictures(2, height=64, width=128)])
     with torch.inference_mode():
         for before, after in zip(_latents(narrow, x), _latents(wide, x), strict=True):
@@ -64,7 +69,7 @@ def _latents(model: CompressionModel, x: Tensor) -> list[Tensor]:
 
 
 def _train(wide: CompressionModel, folder: Path, ema: float | None = None) -> None:
-    learn_only(wide, custom_masks(wide, 3))
+    learn_only(wide, custom_masks(wide, LAYOUT))
     photographs = Drawn(4)
     patches = PatchSource(photographs, [0, 1, 2, 3], 64, (1.0, 1.0))
     adam = OptimiserSettings(kind="adam", lr=1e-2)
@@ -80,17 +85,19 @@ def test_training_moves_custom_numbers_and_no_other(
     source: PackedModel, tmp_path: Path, ema: float | None
 ) -> None:
     narrow = unpacked(source)
-    wide = _seeded(narrow, 3)
+    wide = _seeded(narrow)
     before = {key: value.detach().clone() for key, value in wide.state_dict().items()}
     _train(wide, tmp_path, ema)
-    masks = custom_masks(wide, 3)
+    masks = custom_masks(wide, LAYOUT)
     for name, parameter in wide.named_parameters():
         mask, now = masks[name], parameter.detach().cpu()
         assert torch.equal(now[~mask], before[name][~mask]), name
         if name.split(".")[0] != "prior":
+            layer, _, kind = name.rpartition(".")
             inside = now[tuple(slice(0, side) for side in _shape(narrow, name))]
-            if not name.endswith("bias"):
-                assert torch.equal(inside, narrow.get_parameter(name)), name
+            if kind != "bias":  # beside the source's filters of a layer of BESIDE others have grown
+                same = torch.equal(inside, narrow.get_parameter(name))
+                assert same == (layer not in BESIDE), name
     learned = [name for name, mask in masks.items() if mask.any()]
     still = [n for n in learned if torch.equal(wide.get_parameter(n).cpu(), before[n])]
     # Inside h_s, and behind custom maps, all had a gradient after a step or two
@@ -102,8 +109,8 @@ def _shape(model: CompressionModel, name: str) -> torch.Size:
 
 
 def test_source_numbers_get_no_gradient(source: PackedModel) -> None:
-    wide = _seeded(unpacked(source), 3)
-    masks = custom_masks(wide, 3)
+    wide = _seeded(unpacked(source))
+    masks = custom_masks(wide, LAYOUT)
     learn_only(wide, masks)
     x = to_tensor(Drawn(1).load(0))[None, :, :64, :64]
     coded = wide(x)
@@ -119,7 +126,7 @@ def test_source_numbers_get_no_gradient(source: PackedModel) -> None:
 def test_the_two_normalise_apart_and_filters_keep_their_rim_of_zeros(
     source: PackedModel, tmp_path: Path
 ) -> None:
-    wide = _seeded(unpacked(source), 3)
+    wide = _seeded(unpacked(source))
     _assert_apart(wide)
     _train(wide, tmp_path)
     _assert_apart(wide)
@@ -133,7 +140,7 @@ def _assert_apart(wide: CompressionModel) -> None:
             assert not parameter[N:, :N].any(), name
             assert parameter[N:, N:].any(), name
         if parameter.ndim == 4 and parameter.shape[-1] == 5:
-            custom = custom_masks(wide, 5)[name]
+            custom = custom_masks(wide, Layout(MAPS, kernel=5))[name]
             rim = torch.ones(5, 5, dtype=torch.bool)
             rim[1:4, 1:4] = False
             assert not parameter[custom & rim].any(), name
@@ -142,14 +149,14 @@ def _assert_apart(wide: CompressionModel) -> None:
 
 
 def test_custom_numbers_are_counted_as_by_hand() -> None:
-    wide = CompressionModel(Architecture("msh", N, M), CUSTOM)
+    wide = CompressionModel(Architecture("msh", N, M), MAPS)
 
     def layer(inputs: int, outputs: int, taps: int, new_in: int, new_out: int) -> int:
         # What is more in a wider layer, and all the biases
         more = (inputs + new_in) * (outputs + new_out) - inputs * outputs
         return more * taps + outputs + new_out
 
-    gdn = CUSTOM.image**2 + CUSTOM.image
+    gdn = MAPS.image**2 + MAPS.image
     half = M * 3 // 2
     by_hand = {
         3: {
@@ -162,27 +169,49 @@ def test_custom_numbers_are_counted_as_by_hand() -> None:
     }
     density = N * (3 + 9 + 9 + 9 + 3 + (3 + 3 + 3 + 3 + 1) + 4 * 3)
     for kernel, parts in by_hand.items():
-        masks = custom_masks(wide, kernel)
+        masks = custom_masks(wide, Layout(MAPS, kernel=kernel))
         for part, wanted in parts.items():
             own = {name: mask for name, mask in masks.items() if name.split(".")[0] == part}
             assert size(own) == wanted, (kernel, part)
-    assert size(custom_masks(wide, 3)) == sum(by_hand[3].values()) + density
-    outside = custom_masks(wide, 3, prior=False)
+    maps = Layout(MAPS)
+    assert size(custom_masks(wide, maps)) == sum(by_hand[3].values()) + density
+    outside = custom_masks(wide, maps, prior=False)
     assert size(outside) == sum(by_hand[3].values()) - by_hand[3]["h_s"]
+    # Beside their own: g_s.6 and g_a.0, the GDNs g_a.1 and g_s.3, and g_s.2
+    beside = 2 * 3 * N * 9 + 2 * (N * N + N) + N * N * 9
+    assert size(custom_masks(wide, LAYOUT)) == size(custom_masks(wide, maps)) + beside
 
 
 @pytest.mark.parametrize("prior", [True, False])
-@pytest.mark.parametrize("share", [0.005, 0.02, 0.08])
-def test_the_maps_are_the_most_that_keeps_to_the_share(share: float, prior: bool) -> None:
+@pytest.mark.parametrize("form", ["filters", "maps"])
+@pytest.mark.parametrize("share", [0.005, 0.02, 0.08, 0.3])
+def test_the_layout_is_the_largest_that_keeps_to_the_share(
+    share: float, form: Form, prior: bool
+) -> None:
     architecture = Architecture("msh", 64, 96)  # the packaged codecs'
     total = sum(p.numel() for p in CompressionModel(architecture).parameters())
     assert total == 1764499
-    maps = maps_for(architecture, share, prior=prior)
+    layout = layout_for(architecture, share, form=form, prior=prior)
 
-    def count(image: int, hyper: int) -> int:
-        wide = CompressionModel(architecture, Custom(image, hyper))
-        return size(custom_masks(wide, prior=prior))
+    def count(image: int, beside: tuple[str, ...]) -> int:
+        maps = Custom(image, image // 5)
+        wide = CompressionModel(architecture, maps)
+        return size(custom_masks(wide, Layout(maps, beside), prior=prior))
 
-    more = maps.image + 1
-    assert maps.hyper == maps.image // 5
-    assert count(maps.image, maps.hyper) <= share * total < count(more, more // 5)
+    image, beside = layout.maps.image, layout.beside
+    assert layout.maps.hyper == image // 5
+    assert count(image, beside) <= share * total < count(image + 1, beside)
+    if form == "maps":
+        assert beside == ()
+    elif share < 0.3:
+        groups = len([group for group in IN_ORDER if set(group) <= set(beside)])
+        assert groups == (6 if share == 0.08 else 0)  # below a layer's cost it is all maps
+        assert beside == tuple(name for group in IN_ORDER[:groups] for name in group)
+        assert share * total < count(0, beside + IN_ORDER[groups])
+
+
+def test_custom_filters_can_be_beside_every_layer_of_g_a_and_g_s() -> None:
+    model = CompressionModel(Architecture("msh", N, M))
+    layers = [name for group in IN_ORDER for name in group]
+    named = {name.rpartition(".")[0] for name, _ in model.named_parameters()}
+    assert sorted(layers) == sorted(name for name in named if name.startswith(("g_a", "g_s")))

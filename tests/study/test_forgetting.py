@@ -354,23 +354,27 @@ def test_the_comparison_that_comes_with_the_code_can_be_read() -> None:
     at_three = {
         (cell.label, cell.images)
         for cell in cells
-        if cell.quality == 3 and cell.target == "screens" and cell.settings.method == "cawf"
+        if cell.quality == 3
+        and cell.target == "screens"
+        and cell.settings.method == "cawf"
+        and cell.settings.form == "filters"
     }
     sizes = ("cawf-0.005", "cawf-0.02", "cawf-0.08")
     assert at_three == {(label, images) for label in sizes for images in (5, 20, 100)}
     every = {cell.label for cell in cells if cell.quality == 1}
     parts = {"finetune", "finetune-encoder", "finetune-decoder"}
-    assert every == parts | {"low_rank-0.08", "cawf-0.08"}
+    assert every == parts | {"low_rank-0.08", "cawf-0.08", "cawf-maps-0.08"}
 
 
 def test_rates_of_learning_are_those_that_were_chosen_among_several() -> None:
     tried = read_settings(CONFIGS / "learning-rates.yaml", ForgettingSettings, "settings file")
-    rates: dict[str, set[float]] = {}
+    rates: dict[tuple[str, str], set[float]] = {}
     for cell in tried.cells():
-        rates.setdefault(cell.settings.method, set()).add(cell.settings.optimiser.lr)
+        way = cell.settings.method, cell.settings.form
+        rates.setdefault(way, set()).add(cell.settings.optimiser.lr)
     used = read_settings(CONFIGS / "msh-small.yaml", ForgettingSettings, "settings file")
     for cell in used.cells():
-        assert cell.settings.optimiser.lr in rates[cell.settings.method]
+        assert cell.settings.optimiser.lr in rates[cell.settings.method, cell.settings.form]
 
 
 def test_the_comparison_that_comes_with_the_code_finds_its_images(shared_data: Path) -> None:

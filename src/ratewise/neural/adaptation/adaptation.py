@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from ratewise.errors import InputError
-from ratewise.neural.adaptation.custom import custom_masks
+from ratewise.neural.adaptation.custom import IN_ORDER, Layout, custom_masks
 from ratewise.neural.adaptation.integers import with_custom
 from ratewise.neural.integer import IntegerLayer
 from ratewise.neural.models import CompressionModel, Custom
@@ -34,6 +34,7 @@ Method = Literal["cawf", "low_rank", "finetune"]
 _FLOATS = ("g_a", "g_s", "h_a")
 _TABLES = ("frequencies", "lengths", "firsts")
 _LAYER = ("weight", "padding", "bias", "steps")
+_LAYERS = {layer for layers in IN_ORDER for layer in layers}
 _NAMED = ("source", "fingerprint")
 _MOST_HEADER = 1 << 20
 """Bytes of a damaged file's header that are searched."""
@@ -44,8 +45,9 @@ class Adaptation:
     """What ``method`` adds to the codec of fingerprint ``source``.
 
     ``structure`` (JSON-able) is what decides how ``tensors`` are read: of ``cawf`` its ``width``,
-    the custom maps of g_a and g_s, ``hyper``, those of h_a and h_s, and ``kernel``. ``about`` says
-    how it came about, such as its lambda; it changes nothing.
+    the custom maps of g_a and g_s, ``hyper``, those of h_a and h_s, ``kernel``, and ``beside``, the
+    layers with custom filters beside their own (:class:`ratewise.neural.adaptation.custom.Layout`).
+    ``about`` says how it came about, such as its lambda; it changes nothing.
 
     ========= ====================================================================================
     cawf      ``custom.<parameter>``: the custom numbers of g_a, g_s and h_a, in the order of
@@ -174,13 +176,25 @@ def _was(path: Path) -> str:
     return f"; it was the adaptation {own or '(unknown)'} of the codec {source or '(unknown)'}"
 
 
-def custom_numbers(wide: CompressionModel, source: PackedModel, kernel: int) -> dict[str, Tensor]:
+def custom_structure(layout: Layout) -> dict[str, Any]:
+    """``structure`` of an adaptation of ``cawf``."""
+    return {
+        "width": layout.maps.image,
+        "hyper": layout.maps.hyper,
+        "kernel": layout.kernel,
+        "beside": list(layout.beside),
+    }
+
+
+def custom_numbers(
+    wide: CompressionModel, source: PackedModel, layout: Layout
+) -> dict[str, Tensor]:
     """What a trained wide network has beside ``source``: ``custom.*``, float16.
 
     Of g_a, g_s and h_a; raises :class:`InputError` where float16 cannot hold it.
     """
-    base = _embedded(source, wide.custom)
-    masks = custom_masks(wide, kernel)
+    base = _embedded(source, layout.maps)
+    masks = custom_masks(wide, layout)
     found = {}
     for name, parameter in wide.named_parameters():
         if name.split(".")[0] in _FLOATS and masks[name].any():
@@ -198,16 +212,16 @@ def tables_of(prior: Tables) -> dict[str, Tensor]:
 
 def _with_custom(source: PackedModel, adaptation: Adaptation) -> PackedModel:
     tensors = adaptation.tensors
-    custom, kernel = _structure(adaptation.structure)
+    layout = _layout(adaptation.structure)
     with torch.device("meta"):
-        wide = CompressionModel(source.architecture, custom)
-    masks = custom_masks(wide, kernel)
+        wide = CompressionModel(source.architecture, layout.maps)
+    masks = custom_masks(wide, layout)
     chosen = {name: mask for name, mask in masks.items() if name.split(".")[0] in _FLOATS}
     for name, mask in chosen.items():
         more = tensors.get(f"custom.{name}")
         if mask.any() and (more is None or more.shape != (int(mask.sum()),)):
             raise InputError(f"the adaptation's {name!r} is missing or of another size")
-    floats = _embedded(source, custom)
+    floats = _embedded(source, layout.maps)
     for name, mask in chosen.items():
         if mask.any():
             floats[name][mask] += tensors[f"custom.{name}"].float()
@@ -217,18 +231,23 @@ def _with_custom(source: PackedModel, adaptation: Adaptation) -> PackedModel:
     return dataclasses.replace(source, floats=floats, layers=layers, prior=_tables(source, tensors))
 
 
-def _structure(structure: Mapping[str, Any]) -> tuple[Custom, int]:
-    """Custom maps and side of filters; ``hyper`` is absent where it was the same as ``width``."""
+def _layout(structure: Mapping[str, Any]) -> Layout:
+    """What :func:`custom_structure` wrote.
+
+    Older ones lack ``beside`` where it is empty, and ``hyper`` where it is the same as ``width``.
+    """
     image, kernel = structure.get("width"), structure.get("kernel")
-    hyper = structure.get("hyper", image)
-    for count in (image, hyper):
-        if not isinstance(count, int) or not 0 <= count <= MOST_CUSTOM:
-            raise InputError(f"the adaptation's width {count} cannot be")
+    hyper, beside = structure.get("hyper", image), structure.get("beside", [])
+    for maps in (image, hyper):
+        if not isinstance(maps, int) or not 0 <= maps <= MOST_CUSTOM:
+            raise InputError(f"the adaptation's width {maps} cannot be")
     if not isinstance(kernel, int) or kernel not in (3, 5):
         raise InputError(f"the adaptation's kernel {kernel}, beside its width, cannot be")
+    if not isinstance(beside, list) or not set(map(str, beside)) <= _LAYERS:
+        raise InputError(f"the adaptation's layers {beside} cannot be")
     assert isinstance(image, int)
     assert isinstance(hyper, int)
-    return Custom(image, hyper), kernel
+    return Layout(Custom(image, hyper), tuple(beside), kernel)
 
 
 def _embedded(source: PackedModel, custom: Custom) -> dict[str, Tensor]:

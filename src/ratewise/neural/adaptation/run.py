@@ -17,13 +17,14 @@ from ratewise.neural.adaptation import custom, low_rank
 from ratewise.neural.adaptation.adaptation import (
     Adaptation,
     custom_numbers,
+    custom_structure,
     tables_of,
 )
 from ratewise.neural.adaptation.integers import custom_integers
 from ratewise.neural.adaptation.objective import HELD_OUT_LOSS, LEAST_SIDE, AdaptationObjective
 from ratewise.neural.adaptation.settings import AdaptationSettings
 from ratewise.neural.adaptation.unpacking import unpacked
-from ratewise.neural.models import CompressionModel, Custom
+from ratewise.neural.models import CompressionModel
 from ratewise.neural.tables import factorised_tables
 from ratewise.neural.training.objective import CALIBRATION
 from ratewise.neural.training.patches import PatchSource, Photographs
@@ -113,11 +114,13 @@ def added_parameters(source: PackedModel, settings: AdaptationSettings) -> int:
     architecture = source.architecture
     if settings.method == "low_rank":
         return low_rank.size(architecture, low_rank.rank_for(architecture, settings.size))
-    maps = _maps(source, settings) if settings.method == "cawf" else Custom()
-    with torch.device("meta"):
-        model = CompressionModel(architecture, maps)
     if settings.method == "cawf":
-        return custom.size(custom.custom_masks(model, settings.kernel, prior=settings.prior))
+        layout = _layout(source, settings)
+        with torch.device("meta"):
+            wide = CompressionModel(architecture, layout.maps)
+        return custom.size(custom.custom_masks(wide, layout, prior=settings.prior))
+    with torch.device("meta"):
+        model = CompressionModel(architecture)
     parts = _PARTS[settings.part]
     return sum(p.numel() for name, p in model.named_parameters() if name.split(".")[0] in parts)
 
@@ -140,8 +143,9 @@ def _model(source: PackedModel, settings: AdaptationSettings) -> CompressionMode
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(torch_seed(Purpose.STEP, settings.seed))
         if settings.method == "cawf":
-            wide = custom.widened(model, _maps(source, settings), settings.kernel)
-            masks = custom.custom_masks(wide, settings.kernel, prior=settings.prior)
+            layout = _layout(source, settings)
+            wide = custom.widened(model, layout)
+            masks = custom.custom_masks(wide, layout, prior=settings.prior)
             least, total = custom.size(masks), sum(p.numel() for p in model.parameters())
             if least > settings.size * total:  # biases and density alone
                 raise InputError(
@@ -163,9 +167,13 @@ def _model(source: PackedModel, settings: AdaptationSettings) -> CompressionMode
     return model
 
 
-def _maps(source: PackedModel, settings: AdaptationSettings) -> Custom:
-    return custom.maps_for(
-        source.architecture, settings.size, settings.kernel, prior=settings.prior
+def _layout(source: PackedModel, settings: AdaptationSettings) -> custom.Layout:
+    return custom.layout_for(
+        source.architecture,
+        settings.size,
+        form=settings.form,
+        kernel=settings.kernel,
+        prior=settings.prior,
     )
 
 
@@ -183,12 +191,9 @@ def _stored(
         made = pack(model, calibration, half=half)
         parts = _PARTS[settings.part]
         return {}, {key: v for key, v in made.tensors().items() if key.split(".")[0] in parts}
-    structure = {
-        "width": model.custom.image,
-        "hyper": model.custom.hyper,
-        "kernel": settings.kernel,
-    }
-    numbers = custom_numbers(model, source, settings.kernel)
+    layout = _layout(source, settings)
+    structure = custom_structure(layout)
+    numbers = custom_numbers(model, source, layout)
     if settings.prior:
         outside = Adaptation(source.fingerprint, "cawf", structure, numbers, {}).applied(source)
         symbols = calibration_symbols(outside, calibration)

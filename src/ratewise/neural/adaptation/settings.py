@@ -12,7 +12,8 @@ from ratewise.validation import Settings
 AUTO, NONE = "auto", "none"
 """What is encoded with, in place of an adaptation's name: whichever is best, the source."""
 
-_LR = {"cawf": 5e-3, "low_rank": 5e-3, "finetune": 1e-3}
+_LR = {"filters": 3e-3, "maps": 5e-3, "low_rank": 5e-3, "finetune": 1e-3}
+"""By method, and of cawf by form."""
 
 
 class AdaptationSettings(Settings):
@@ -33,6 +34,10 @@ class AdaptationSettings(Settings):
         le=0.5,
         description="Of cawf and low_rank: at most this share of the source's parameters is added.",
     )
+    form: Literal["filters", "maps"] = Field(
+        default="filters",
+        description="In g_a and g_s cawf adds filters to the source's, or feature maps.",
+    )
     kernel: Literal[3, 5] = Field(default=3, description="Side of cawf's filters in layers of 5x5.")
     prior: bool = Field(default=True, description="Whether cawf extends the entropy model, too.")
     part: Literal["all", "encoder", "decoder"] = Field(
@@ -43,7 +48,8 @@ class AdaptationSettings(Settings):
     )
     steps: int = Field(default=1500, ge=1)
     lr: PositiveFloat | None = Field(
-        default=None, description="By default 0.005, of finetune 0.001."
+        default=None,
+        description="By default 0.003 (cawf), 0.005 (of maps; low_rank), 0.001 (finetune).",
     )
     batch_size: int = Field(default=8, ge=1)
     patch: int = Field(default=192, ge=64, multiple_of=64, description="Side of a patch.")
@@ -69,8 +75,8 @@ class AdaptationSettings(Settings):
         given = self.model_fields_set
         if self.method != "finetune" and "part" in given and self.part != "all":
             raise ValueError(f"part is an option of finetune, not of {self.method}")
-        if self.method != "cawf" and {"kernel", "prior"} & given:
-            raise ValueError(f"kernel and prior are options of cawf, not of {self.method}")
+        if self.method != "cawf" and {"form", "kernel", "prior"} & given:
+            raise ValueError(f"form, kernel and prior are options of cawf, not of {self.method}")
         if self.method == "finetune" and "size" in given:
             raise ValueError("size is an option of cawf and low_rank: finetune adds nothing")
         if self.scale[0] > self.scale[1]:
@@ -80,8 +86,9 @@ class AdaptationSettings(Settings):
     @property
     def optimiser(self) -> OptimiserSettings:
         """Adam, its learning rate falling to 0."""
+        way = self.form if self.method == "cawf" else self.method
         return OptimiserSettings(
-            kind="adam", lr=self.lr or _LR[self.method], schedule={"kind": "poly", "power": 1.0}
+            kind="adam", lr=self.lr or _LR[way], schedule={"kind": "poly", "power": 1.0}
         )
 
     def training(self, images: int) -> TrainingSettings:
@@ -102,4 +109,6 @@ class AdaptationSettings(Settings):
     def deciding(self) -> dict[str, Any]:
         """The settings that decide the weights (JSON-able)."""
         found = self.model_dump(mode="json", exclude={"device", "workers"})
+        if self.method != "cawf" or self.form == "maps":
+            del found["form"]  # as it was before there were two
         return found | {"lr": self.optimiser.lr}  # a default may change
