@@ -13,18 +13,17 @@ these alone are learned. They are of two forms, and what leads to source maps is
 - *Maps*: a layer inside a transform gets some feature maps more, behind the source's. GDN
   normalises the two apart.
 
-Until then the adapted network computes what the source does; leaving the custom numbers out gives
-the source back at any time.
+So the adapted network begins as the source, and leaving the custom numbers out gives the source
+back at any time.
 
 What is the paper's: the source's parameters stay; a small number of custom parameters is added, and
 only these are learned. Where exactly they go is not known here (its text is not at hand), so this
-is ours. The form ``filters`` spends them on filters of g_a and g_s, layer by layer in the order of
-what they gained (:data:`IN_ORDER`), as far as whole layers go; what is left buys maps. The form
-``maps`` buys maps alone: as many of each inner layer of g_a and g_s, and a fifth as many of h_a and
-h_s (where as many would take half of the parameters, and gain less). Custom filters are of 3x3 in
-layers of 5x5, which buys more of them. In both, biases of source maps and the density of z are
-custom, too. That z and y keep their numbers of maps is ours as well: the tables and the range coder
-stay as they are.
+is ours. The form ``filters`` spends them on filters of g_a and g_s, layer by layer
+(:data:`IN_ORDER`), as far as whole layers go; what is left buys maps. The form ``maps`` buys maps
+alone: as many of each inner layer of g_a and g_s, and a fifth as many of h_a and h_s (where as many
+would take half of the parameters, and gain less). Custom filters are of 3x3 in layers of 5x5, which
+buys more of them. In both, biases of source maps and the density of z are custom, too. That z and y
+keep their numbers of maps is ours as well: the tables and the range coder stay as they are.
 """
 
 from __future__ import annotations
@@ -53,7 +52,11 @@ IN_ORDER = (
     ("g_a.6",),
     ("g_s.1", "g_a.5"),
 )
-"""Layers of g_a and g_s in the order in which they get custom filters; those of a line together."""
+"""Layers of g_a and g_s in the order in which they get custom filters; those of a line together.
+
+Convolutions first whose change a fine-tuned codec can spare least, near the picture; then what
+costs little, which without them gains less than maps do; then what is deep inside.
+"""
 
 NO_MAPS = Custom()
 
