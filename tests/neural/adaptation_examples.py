@@ -21,6 +21,7 @@ from ratewise.neural.adaptation.adaptation import (
 )
 from ratewise.neural.adaptation.custom import Layout, custom_masks, widened
 from ratewise.neural.adaptation.integers import custom_integers
+from ratewise.neural.adaptation.low_rank import convolutions
 from ratewise.neural.adaptation.unpacking import unpacked
 from ratewise.neural.models import Architecture, CompressionModel, Custom, estimated_bpp
 from ratewise.neural.tables import factorised_tables
@@ -61,7 +62,7 @@ def pictures(count: int, first: int = 0, height: int = 64, width: int = 96) -> l
 
 def layout(width: int, kernel: int = 3) -> Layout:
     """As many custom maps everywhere, and custom filters beside some layers' own."""
-    return Layout(Custom(width, width), ("g_s.6", "g_a.1", "g_a.2", "g_s.3"), kernel)
+    return Layout(Custom(width, width), ("g_s.6", "g_a.1", "g_a.2", "g_s.3"), kernel=kernel)
 
 
 def moved(
@@ -85,10 +86,11 @@ def stored(
     layout: Layout,
     about: Mapping[str, Any] | None = None,
     calibration: Sequence[Image] = (),
+    mixed: Mapping[str, Tensor] | None = None,
 ) -> Adaptation:
     """The cawf adaptation that ``wide``, of ``layout``, is of ``source``."""
     structure = custom_structure(layout)
-    numbers = custom_numbers(wide, source, layout)
+    numbers = custom_numbers(wide, source, layout) | dict(mixed or {})
     outside = Adaptation(source.fingerprint, "cawf", structure, numbers, {}).applied(source)
     symbols = calibration_symbols(outside, calibration or pictures(2))
     numbers |= custom_integers(source, wide, symbols, layout.kernel)
@@ -97,9 +99,17 @@ def stored(
 
 
 def random_cawf(source: PackedModel, seed: int = 0, width: int = 2, kernel: int = 3) -> Adaptation:
-    """A cawf adaptation of ``source`` with random custom numbers."""
+    """A cawf adaptation of ``source`` with random custom numbers, one of them of each kind."""
     own = layout(width, kernel)
-    return stored(source, moved(source, own, seed=seed), own, {"name": f"r{seed}"})
+    wide = moved(source, own, seed=seed)
+    mixing = dataclasses.replace(own, mixed=("g_s",), rank=2)
+    generator = torch.Generator().manual_seed(seed)
+    mixed = {}
+    for name, layer in convolutions(wide, mixing.mixed):
+        rows, columns = layer.weight.shape[0], layer.weight[0].numel()
+        mixed[f"{name}.A"] = torch.randn(2, columns, generator=generator).half() / 20
+        mixed[f"{name}.B"] = torch.randn(rows, 2, generator=generator).half() / 20
+    return stored(source, wide, mixing, {"name": f"r{seed}"}, mixed=mixed)
 
 
 def decoder_finetune(source: PackedModel, bias: float, name: str = "other") -> Adaptation:

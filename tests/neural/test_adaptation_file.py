@@ -23,11 +23,12 @@ from torch import Tensor
 from ratewise.errors import InputError
 from ratewise.images import Image
 from ratewise.neural.adaptation.adaptation import Adaptation, load_adaptation
-from ratewise.neural.adaptation.custom import Layout, custom_masks, layout_for, size, widened
+from ratewise.neural.adaptation.custom import Layout, layout_for, size, widened
+from ratewise.neural.adaptation.low_rank import convolutions
 from ratewise.neural.adaptation.unpacking import unpacked
 from ratewise.neural.coder import NeuralCoder
 from ratewise.neural.loading import packaged
-from ratewise.neural.models import CompressionModel, Custom
+from ratewise.neural.models import Custom
 from ratewise.neural.weights import PackedModel, load
 from ratewise.training.weights import load_weights, save_weights
 
@@ -299,8 +300,16 @@ def test_two_percent_of_the_packaged_codec_is_a_small_file(tmp_path: Path) -> No
     source = load(packaged(3))
     own = layout_for(source.architecture, 0.02)
     wide = widened(unpacked(source), own)
-    count = size(custom_masks(CompressionModel(source.architecture, own.maps), own))
-    made = stored(source, wide, own)
+    count = size(source.architecture, own)
+    zeros = {
+        f"{name}.{part}": torch.zeros(shape, dtype=torch.float16)
+        for name, layer in convolutions(wide, own.mixed)
+        for part, shape in (
+            ("A", (own.rank, layer.weight[0].numel())),
+            ("B", (layer.weight.shape[0], own.rank)),
+        )
+    }
+    made = stored(source, wide, own, mixed=zeros)
     path = tmp_path / "a.safetensors"
     made.save(path)
     assert 20_000 < count < 0.02 * 1764499
@@ -311,7 +320,8 @@ def test_two_percent_of_the_packaged_codec_is_a_small_file(tmp_path: Path) -> No
 def test_structures_of_older_adaptations_are_read(source: PackedModel) -> None:
     layout = Layout(Custom(2, 2))
     made = stored(source, moved(source, layout), layout)
-    assert dict(made.structure) == {"width": 2, "hyper": 2, "kernel": 3, "beside": []}
+    whole = {"width": 2, "hyper": 2, "kernel": 3, "beside": [], "mixed": [], "rank": 0}
+    assert dict(made.structure) == whole
     floats = made.applied(source).floats
     for structure in ({"width": 2, "hyper": 2, "kernel": 3}, {"width": 2, "kernel": 3}):
         older = dataclasses.replace(made, structure=structure).applied(source).floats
@@ -325,10 +335,27 @@ def test_structures_that_cannot_be_are_refused(source: PackedModel) -> None:
     for hyper in (-1, 1025, "2", None):
         with pytest.raises(InputError, match="width"):
             dataclasses.replace(made, structure={**made.structure, "hyper": hyper}).applied(source)
-    for beside in (None, "g_s.6", ["h_s.0"], ["g_s.6", 3], [["g_s.6"]], {"g_s.6": 1}):
-        with pytest.raises(InputError, match=r"layers .* cannot be"):
-            dataclasses.replace(made, structure={**made.structure, "beside": beside}).applied(
-                source
-            )
+    for key in ("beside", "mixed"):
+        for names in (None, "g_s.6", ["h_s.0"], ["g_s.6", 3], [["g_s.6"]], {"g_s.6": 1}):
+            with pytest.raises(InputError, match=rf"{key} .* cannot be"):
+                dataclasses.replace(made, structure={**made.structure, key: names}).applied(source)
+    with pytest.raises(InputError, match=r"rank -1 cannot be"):
+        dataclasses.replace(made, structure={**made.structure, "rank": -1}).applied(source)
     with pytest.raises(InputError, match=r"'g_a\.1\.beta' is missing or of another size"):
         dataclasses.replace(made, structure={**made.structure, "beside": []}).applied(source)
+
+
+def test_mixed_filters_that_are_missing_or_do_not_fit_are_refused(source: PackedModel) -> None:
+    made = random_cawf(source)
+    assert {key for key in made.tensors if key.endswith((".A", ".B"))} == {
+        f"g_s.{layer}.{part}" for layer in (0, 2, 4, 6) for part in "AB"
+    }
+    for key in ("g_s.0.A", "g_s.6.B"):
+        rest = {name: value for name, value in made.tensors.items() if name != key}
+        with pytest.raises(InputError, match=rf"'{key[:-2]}' does not fit its source"):
+            dataclasses.replace(made, tensors=rest).applied(source)
+    narrow = with_tensors(made, g_s__2__A=made.tensors["g_s.2.A"][:, :-1])
+    with pytest.raises(InputError, match=r"'g_s\.2' does not fit"):
+        narrow.applied(source)
+    with pytest.raises(InputError, match=r"'g_a\.0' does not fit"):
+        dataclasses.replace(made, structure={**made.structure, "mixed": ["g_a"]}).applied(source)

@@ -276,7 +276,7 @@ def test_low_rank_additions_are_nothing_at_first_and_counted(source: PackedModel
     for share in (0.02, 0.08):
         rank = rank_for(architecture, share)
         assert rank * one <= share * total < (rank + 1) * one
-    model = unpacked(source)
+    model = unpacked(source).requires_grad_(False)
     x = torch.stack([to_tensor(image) for image in pictures(1)])
     with torch.no_grad():
         before = model.g_s(model.g_a(x))

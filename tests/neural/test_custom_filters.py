@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from adaptation_examples import LAMBDA, Drawn, pictures, small_source
 from torch import Tensor
 
 from ratewise.neural.adaptation.custom import (
-    IN_ORDER,
+    NEAR_THE_PICTURE,
     Form,
     Layout,
     custom_masks,
@@ -47,7 +48,7 @@ def _seeded(model: CompressionModel, layout: Layout = LAYOUT) -> CompressionMode
 @pytest.mark.parametrize("kernel", [3, 5])
 def test_a_widened_network_computes_what_its_source_does(source: PackedModel, kernel: int) -> None:
     narrow = unpacked(source)
-    wide = _seeded(narrow, Layout(MAPS, BESIDE, kernel))
+    wide = _seeded(narrow, Layout(MAPS, BESIDE, kernel=kernel))
     x = torch.stack([to_tensor(image) for image in pictures(2, height=64, width=128)])
     with torch.inference_mode():
         for before, after in zip(_latents(narrow, x), _latents(wide, x), strict=True):
@@ -171,15 +172,18 @@ def test_custom_numbers_are_counted_as_by_hand() -> None:
     for kernel, parts in by_hand.items():
         masks = custom_masks(wide, Layout(MAPS, kernel=kernel))
         for part, wanted in parts.items():
-            own = {name: mask for name, mask in masks.items() if name.split(".")[0] == part}
-            assert size(own) == wanted, (kernel, part)
-    maps = Layout(MAPS)
-    assert size(custom_masks(wide, maps)) == sum(by_hand[3].values()) + density
-    outside = custom_masks(wide, maps, prior=False)
-    assert size(outside) == sum(by_hand[3].values()) - by_hand[3]["h_s"]
+            own = sum(int(m.sum()) for name, m in masks.items() if name.split(".")[0] == part)
+            assert own == wanted, (kernel, part)
+    small = wide.architecture
+    maps = size(small, Layout(MAPS))
+    assert maps == sum(by_hand[3].values()) + density
+    frozen = size(small, Layout(MAPS), prior=False)
+    assert frozen == sum(by_hand[3].values()) - by_hand[3]["h_s"]
     # Beside their own: g_s.6 and g_a.0, the GDNs g_a.1 and g_s.3, and g_s.2
-    beside = 2 * 3 * N * 9 + 2 * (N * N + N) + N * N * 9
-    assert size(custom_masks(wide, LAYOUT)) == size(custom_masks(wide, maps)) + beside
+    assert size(small, LAYOUT) == maps + 2 * 3 * N * 9 + 2 * (N * N + N) + N * N * 9
+    # Three filters over each input, and what mixes them into the outputs
+    inputs, outputs = (3 + N + N + N) * 25, N + N + N + M
+    assert size(small, Layout(MAPS, mixed=("g_a",), rank=3)) == maps + 3 * (inputs + outputs)
 
 
 @pytest.mark.parametrize("prior", [True, False])
@@ -192,26 +196,16 @@ def test_the_layout_is_the_largest_that_keeps_to_the_share(
     total = sum(p.numel() for p in CompressionModel(architecture).parameters())
     assert total == 1764499
     layout = layout_for(architecture, share, form=form, prior=prior)
-
-    def count(image: int, beside: tuple[str, ...]) -> int:
-        maps = Custom(image, image // 5)
-        wide = CompressionModel(architecture, maps)
-        return size(custom_masks(wide, Layout(maps, beside), prior=prior))
-
-    image, beside = layout.maps.image, layout.beside
-    assert layout.maps.hyper == image // 5
-    assert count(image, beside) <= share * total < count(image + 1, beside)
-    if form == "maps":
-        assert beside == ()
-    elif share < 0.3:
-        groups = len([group for group in IN_ORDER if set(group) <= set(beside)])
-        assert groups == (6 if share == 0.08 else 0)  # below a layer's cost it is all maps
-        assert beside == tuple(name for group in IN_ORDER[:groups] for name in group)
-        assert share * total < count(0, beside + IN_ORDER[groups])
-
-
-def test_custom_filters_can_be_beside_every_layer_of_g_a_and_g_s() -> None:
-    model = CompressionModel(Architecture("msh", N, M))
-    layers = [name for group in IN_ORDER for name in group]
-    named = {name.rpartition(".")[0] for name, _ in model.named_parameters()}
-    assert sorted(layers) == sorted(name for name in named if name.startswith(("g_a", "g_s")))
+    maps, rank = layout.maps, layout.rank
+    if form == "maps" or share < 0.08:
+        assert layout == Layout(Custom(maps.image, maps.image // 5))
+        more = Layout(Custom(maps.image + 1, (maps.image + 1) // 5))
+    else:
+        assert layout == Layout(Custom(0, maps.hyper), NEAR_THE_PICTURE, ("g_a",), rank)
+        assert maps.hyper <= rank <= maps.hyper + 1
+        if rank > maps.hyper:
+            more = replace(layout, maps=Custom(0, maps.hyper + 1))
+        else:
+            more = replace(layout, rank=rank + 1)
+    held, too_many = (size(architecture, one, prior=prior) for one in (layout, more))
+    assert held <= share * total < too_many

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -18,8 +18,9 @@ import torch
 from torch import Tensor
 
 from ratewise.errors import InputError
-from ratewise.neural.adaptation.custom import IN_ORDER, Layout, custom_masks
+from ratewise.neural.adaptation.custom import Layout, custom_masks
 from ratewise.neural.adaptation.integers import with_custom
+from ratewise.neural.adaptation.low_rank import convolutions
 from ratewise.neural.integer import IntegerLayer
 from ratewise.neural.models import CompressionModel, Custom
 from ratewise.neural.tables import Tables
@@ -34,7 +35,6 @@ Method = Literal["cawf", "low_rank", "finetune"]
 _FLOATS = ("g_a", "g_s", "h_a")
 _TABLES = ("frequencies", "lengths", "firsts")
 _LAYER = ("weight", "padding", "bias", "steps")
-_LAYERS = {layer for layers in IN_ORDER for layer in layers}
 _NAMED = ("source", "fingerprint")
 _MOST_HEADER = 1 << 20
 """Bytes of a damaged file's header that are searched."""
@@ -45,15 +45,16 @@ class Adaptation:
     """What ``method`` adds to the codec of fingerprint ``source``.
 
     ``structure`` (JSON-able) is what decides how ``tensors`` are read: of ``cawf`` its ``width``,
-    the custom maps of g_a and g_s, ``hyper``, those of h_a and h_s, ``kernel``, and ``beside``, the
-    layers with custom filters beside their own (:class:`ratewise.neural.adaptation.custom.Layout`).
+    the custom maps of g_a and g_s, ``hyper``, those of h_a and h_s, ``kernel``, ``beside``,
+    ``mixed`` and ``rank`` (:class:`ratewise.neural.adaptation.custom.Layout`).
     ``about`` says how it came about, such as its lambda; it changes nothing.
 
     ========= ====================================================================================
     cawf      ``custom.<parameter>``: the custom numbers of g_a, g_s and h_a, in the order of
               :func:`ratewise.neural.adaptation.custom.custom_masks`, less the source's;
-              ``h_s.*`` (:mod:`ratewise.neural.adaptation.integers`) and ``prior.*``, the tables
-              of z, unless the entropy model is frozen
+              ``<layer>.A`` and ``.B`` of mixed filters; ``h_s.*``
+              (:mod:`ratewise.neural.adaptation.integers`) and ``prior.*``, the tables of z,
+              unless the entropy model is frozen
     low_rank  ``<layer>.A`` and ``<layer>.B`` of g_a, g_s and h_a
     finetune  what takes the place of the source's: whole transforms, ``h_s.*``, ``prior.*``
     ========= ====================================================================================
@@ -183,6 +184,8 @@ def custom_structure(layout: Layout) -> dict[str, Any]:
         "hyper": layout.maps.hyper,
         "kernel": layout.kernel,
         "beside": list(layout.beside),
+        "mixed": list(layout.mixed),
+        "rank": layout.rank,
     }
 
 
@@ -225,6 +228,8 @@ def _with_custom(source: PackedModel, adaptation: Adaptation) -> PackedModel:
     for name, mask in chosen.items():
         if mask.any():
             floats[name][mask] += tensors[f"custom.{name}"].float()
+    mixed = convolutions(wide, layout.mixed if layout.rank else ())
+    _add_products(floats, tensors, [name for name, _ in mixed])
     layers = source.layers
     if any(key.startswith("h_s.") for key in tensors):
         layers = with_custom(layers, tensors)
@@ -234,20 +239,29 @@ def _with_custom(source: PackedModel, adaptation: Adaptation) -> PackedModel:
 def _layout(structure: Mapping[str, Any]) -> Layout:
     """What :func:`custom_structure` wrote.
 
-    Older ones lack ``beside`` where it is empty, and ``hyper`` where it is the same as ``width``.
+    Older ones lack ``beside``, ``mixed`` and ``rank`` where they are empty, and ``hyper`` where it
+    is the same as ``width``.
     """
     image, kernel = structure.get("width"), structure.get("kernel")
-    hyper, beside = structure.get("hyper", image), structure.get("beside", [])
-    for maps in (image, hyper):
-        if not isinstance(maps, int) or not 0 <= maps <= MOST_CUSTOM:
-            raise InputError(f"the adaptation's width {maps} cannot be")
+    hyper, rank = structure.get("hyper", image), structure.get("rank", 0)
+    for number, what in ((image, "width"), (hyper, "width"), (rank, "rank")):
+        if not isinstance(number, int) or not 0 <= number <= MOST_CUSTOM:
+            raise InputError(f"the adaptation's {what} {number} cannot be")
     if not isinstance(kernel, int) or kernel not in (3, 5):
         raise InputError(f"the adaptation's kernel {kernel}, beside its width, cannot be")
-    if not isinstance(beside, list) or not set(map(str, beside)) <= _LAYERS:
-        raise InputError(f"the adaptation's layers {beside} cannot be")
+    beside, mixed = (_names(structure, key) for key in ("beside", "mixed"))
     assert isinstance(image, int)
     assert isinstance(hyper, int)
-    return Layout(Custom(image, hyper), tuple(beside), kernel)
+    return Layout(Custom(image, hyper), beside, mixed, rank, kernel)
+
+
+def _names(structure: Mapping[str, Any], key: str) -> tuple[str, ...]:
+    names = structure.get(key, [])
+    if not isinstance(names, list) or not all(
+        isinstance(name, str) and name.startswith(("g_a", "g_s")) for name in names
+    ):
+        raise InputError(f"the adaptation's {key} {names} cannot be")
+    return tuple(names)
 
 
 def _embedded(source: PackedModel, custom: Custom) -> dict[str, Tensor]:
@@ -265,20 +279,30 @@ def _embedded(source: PackedModel, custom: Custom) -> dict[str, Tensor]:
 
 def _with_low_rank(source: PackedModel, adaptation: Adaptation) -> PackedModel:
     floats = {key: value.float() for key, value in source.floats.items()}
+    layers = []
     for key in adaptation.tensors:
         layer, _, part = key.rpartition(".")
-        name = f"{layer}.weight"
-        if part not in ("A", "B") or name not in floats:
+        if part not in ("A", "B") or f"{layer}.weight" not in floats:
             raise InputError(f"the adaptation has an unknown part {key!r}")
         if part == "B":
-            try:
-                a, b = (adaptation.tensors[f"{layer}.{one}"].float() for one in "AB")
-                if a.ndim != 2 or b.ndim != 2 or len(b) * a.shape[1] != floats[name].numel():
-                    raise ValueError
-                floats[name] = floats[name] + (b @ a).view_as(floats[name])
-            except (KeyError, RuntimeError, ValueError):
-                raise InputError(f"the adaptation's {layer!r} does not fit its source") from None
+            layers.append(layer)
+    _add_products(floats, adaptation.tensors, layers)
     return dataclasses.replace(source, floats=floats)
+
+
+def _add_products(
+    floats: dict[str, Tensor], tensors: Mapping[str, Tensor], layers: Sequence[str]
+) -> None:
+    """Add B A to the weight of each of ``layers``."""
+    for layer in layers:
+        weight = floats[f"{layer}.weight"]
+        try:
+            a, b = (tensors[f"{layer}.{one}"].float() for one in "AB")
+            if a.ndim != 2 or b.ndim != 2 or len(b) * a.shape[1] != weight.numel():
+                raise ValueError
+            floats[f"{layer}.weight"] = weight + (b @ a).view_as(weight)
+        except (KeyError, RuntimeError, ValueError):
+            raise InputError(f"the adaptation's {layer!r} does not fit its source") from None
 
 
 def _replaced(source: PackedModel, adaptation: Adaptation) -> PackedModel:

@@ -1,62 +1,52 @@
 """Custom filters beside those of a trained codec (CAwF, Katakol et al., 2021).
 
 The source's parameters stay as they are, embedded in the adapted codec. Custom ones are added, and
-these alone are learned. They are of two forms, and what leads to source maps is 0 at the start::
+these alone are learned. What leads to the source's maps is 0 at the start, so that the adapted
+codec begins as the source; leaving the custom numbers out gives the source back at any time::
 
-    source maps ──┬── source filters (frozen) ────┬──> source maps
-                  ├── custom filters, 0 at start ─┤
-                  │                               │
-                  └── custom filters ──> custom maps ── custom filters, 0 at start ──> ...
+    source maps ──┬── source filters (frozen) ─────────────────────────┬──> source maps
+                  ├── filters beside them, 0 at the start ─────────────┤
+                  ├── a few filters ── mixed into maps, 0 at the start ┤
+                  │                                                    │
+                  └── filters ──> custom maps ── filters, 0 at the start ──> the next layer
 
-- *Filters* beside a layer's own, between the source's maps. Beside GDN they are what is added to
-  its beta and gamma.
-- *Maps*: a layer inside a transform gets some feature maps more, behind the source's. GDN
-  normalises the two apart.
-
-So the adapted network begins as the source, and leaving the custom numbers out gives the source
-back at any time.
+- *Beside* a layer's filters are others of the same maps, of 3x3 in layers of 5x5. Beside GDN they
+  are what is added to its beta and gamma.
+- *Mixed* (:mod:`ratewise.neural.adaptation.low_rank`): ``rank`` filters over all of a layer's
+  input, whose output is added to every source map with a weight. Few numbers reach everything.
+- *Maps*: an inner layer gets some feature maps more, behind the source's. GDN normalises the two
+  apart.
 
 What is the paper's: the source's parameters stay; a small number of custom parameters is added, and
 only these are learned. Where exactly they go is not known here (its text is not at hand), so this
-is ours. The form ``filters`` spends them on filters of g_a and g_s, layer by layer
-(:data:`IN_ORDER`), as far as whole layers go; what is left buys maps. The form ``maps`` buys maps
-alone: as many of each inner layer of g_a and g_s, and a fifth as many of h_a and h_s (where as many
-would take half of the parameters, and gain less). Custom filters are of 3x3 in layers of 5x5, which
-buys more of them. In both, biases of source maps and the density of z are custom, too. That z and y
-keep their numbers of maps is ours as well: the tables and the range coder stay as they are.
+is ours. The form ``filters`` has filters beside those of g_s near the picture, where most of the
+distortion is won; mixed filters in g_a; and as many maps in h_a and h_s, where rate is won. The
+form ``maps`` has maps alone: as many in each inner layer of g_a and g_s, and a fifth as many in h_a
+and h_s. It is better where the filters of g_s would take more than two thirds of the size, and then
+the other is the same. In both, biases of source maps and the density of z are custom, too. That z
+and y keep their numbers of maps is ours as well: the tables and the range coder stay as they are.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from itertools import accumulate, count
+from dataclasses import dataclass, replace
+from itertools import count
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
+from ratewise.neural.adaptation import low_rank
 from ratewise.neural.models import Architecture, CompressionModel, Custom
 
 TRANSFORMS = ("g_a", "g_s", "h_a", "h_s")
 
-IN_ORDER = (
-    ("g_s.4",),
-    ("g_a.2",),
-    ("g_s.2",),
-    ("g_s.6", "g_a.0"),
-    ("g_s.5", "g_a.1"),
-    ("g_s.3", "g_a.3"),
-    ("g_a.4",),
-    ("g_s.0",),
-    ("g_a.6",),
-    ("g_s.1", "g_a.5"),
-)
-"""Layers of g_a and g_s in the order in which they get custom filters; those of a line together.
+NEAR_THE_PICTURE = ("g_s.2", "g_s.3", "g_s.4", "g_s.5", "g_s.6")
+"""Layers of g_s that have filters beside their own."""
 
-Convolutions first whose change a fine-tuned codec can spare least, near the picture; then what
-costs little, which without them gains less than maps do; then what is deep inside.
-"""
+_MOST_BESIDE = 2 / 3
+"""Of the size, for these layers, biases and density."""
 
 NO_MAPS = Custom()
 
@@ -72,18 +62,20 @@ Masks = dict[str, Tensor]
 class Layout:
     """Where custom numbers are.
 
-    ``maps`` are those that layers have more, ``beside`` the layers of g_a and g_s with custom
-    filters between the source's maps, ``kernel`` the side of custom filters in layers of 5x5: 5,
-    or 3 (their middle).
+    ``maps`` are those that layers have more; ``beside`` the layers of g_a and g_s with filters
+    beside their own; ``rank`` the mixed filters of each convolution of the transforms ``mixed``.
+    ``kernel`` is the side of other custom filters in layers of 5x5: 5, or 3 (their middle).
     """
 
     maps: Custom = NO_MAPS
     beside: tuple[str, ...] = ()
+    mixed: tuple[str, ...] = ()
+    rank: int = 0
     kernel: int = 3
 
 
 def widened(source: CompressionModel, layout: Layout) -> CompressionModel:
-    """``source`` with the custom numbers of ``layout``; it computes the same.
+    """``source`` with the custom numbers of ``layout`` but mixed filters; it computes the same.
 
     New filters that lead to source maps are 0, those to custom maps random, from torch's
     generator, within their middle ``kernel`` by ``kernel``.
@@ -105,8 +97,8 @@ def widened(source: CompressionModel, layout: Layout) -> CompressionModel:
 def custom_masks(wide: CompressionModel, layout: Layout, *, prior: bool = True) -> Masks:
     """Which numbers of ``wide``, a network with the maps of ``layout``, are custom.
 
-    They alone are learned, and stored. Without ``prior`` h_s and the density of z keep to the
-    source: the entropy model is frozen.
+    They alone are learned, and stored, beside mixed filters. Without ``prior`` h_s and the density
+    of z keep to the source: the entropy model is frozen.
     """
     narrow = dict(CompressionModel(wide.architecture).named_parameters())
     masks = {}
@@ -129,9 +121,13 @@ def custom_masks(wide: CompressionModel, layout: Layout, *, prior: bool = True) 
     return masks
 
 
-def size(masks: Mapping[str, Tensor]) -> int:
+def size(architecture: Architecture, layout: Layout, *, prior: bool = True) -> int:
     """How many numbers are custom."""
-    return sum(int(mask.sum()) for mask in masks.values())
+    with torch.device("meta"):
+        wide = CompressionModel(architecture, layout.maps)
+    masks = custom_masks(wide, layout, prior=prior)
+    mixed = low_rank.size(architecture, layout.rank, layout.mixed)
+    return mixed + sum(int(mask.sum()) for mask in masks.values())
 
 
 def layout_for(
@@ -146,19 +142,24 @@ def layout_for(
 
     Where nothing fits, the empty one: biases and density alone.
     """
-    most = share * sum(p.numel() for p in CompressionModel(architecture).parameters())
+    with torch.device("meta"):
+        most = share * sum(p.numel() for p in CompressionModel(architecture).parameters())
 
-    def fits(layout: Layout) -> bool:
-        with torch.device("meta"):
-            wide = CompressionModel(architecture, layout.maps)
-        return size(custom_masks(wide, layout, prior=prior)) <= most
+    def fits(layout: Layout, most: float = most) -> bool:
+        return size(architecture, layout, prior=prior) <= most
 
-    beside: tuple[str, ...] = ()
-    if form == "filters":
-        chosen = accumulate(IN_ORDER, initial=beside)
-        beside = _largest((Layout(NO_MAPS, layers, kernel) for layers in chosen), fits).beside
-    maps = (Custom(image, image // _IMAGE_MAPS_OF_A_HYPER_MAP) for image in count())
-    return _largest((Layout(more, beside, kernel) for more in maps), fits)
+    first = Layout(beside=NEAR_THE_PICTURE, mixed=("g_a",), kernel=kernel)
+    if form == "maps" or not fits(first, _MOST_BESIDE * most):
+        images = count()
+        return _largest((Layout(_maps(image), kernel=kernel) for image in images), fits)
+    # One filter more, one map more, one filter more
+    steps = ((n // 2, (n + 1) // 2) for n in count())
+    grown = (replace(first, maps=Custom(0, hyper), rank=rank) for hyper, rank in steps)
+    return _largest(grown, fits)
+
+
+def _maps(image: int) -> Custom:
+    return Custom(image, image // _IMAGE_MAPS_OF_A_HYPER_MAP)
 
 
 def _largest(layouts: Iterator[Layout], fits: Callable[[Layout], bool]) -> Layout:

@@ -8,7 +8,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn.utils import parametrize
 
 from ratewise.errors import InputError
 from ratewise.files import fingerprint
@@ -115,10 +114,7 @@ def added_parameters(source: PackedModel, settings: AdaptationSettings) -> int:
     if settings.method == "low_rank":
         return low_rank.size(architecture, low_rank.rank_for(architecture, settings.size))
     if settings.method == "cawf":
-        layout = _layout(source, settings)
-        with torch.device("meta"):
-            wide = CompressionModel(architecture, layout.maps)
-        return custom.size(custom.custom_masks(wide, layout, prior=settings.prior))
+        return custom.size(architecture, _layout(source, settings), prior=settings.prior)
     with torch.device("meta"):
         model = CompressionModel(architecture)
     parts = _PARTS[settings.part]
@@ -144,19 +140,22 @@ def _model(source: PackedModel, settings: AdaptationSettings) -> CompressionMode
         torch.manual_seed(torch_seed(Purpose.STEP, settings.seed))
         if settings.method == "cawf":
             layout = _layout(source, settings)
-            wide = custom.widened(model, layout)
-            masks = custom.custom_masks(wide, layout, prior=settings.prior)
-            least, total = custom.size(masks), sum(p.numel() for p in model.parameters())
+            least = custom.size(source.architecture, layout, prior=settings.prior)
+            total = sum(p.numel() for p in model.parameters())
             if least > settings.size * total:  # biases and density alone
                 raise InputError(
                     f"size = {settings.size:g}: too small, cawf adds {least / total:.4f} at least"
                 )
-            custom.learn_only(wide, masks)
+            wide = custom.widened(model, layout)
+            custom.learn_only(wide, custom.custom_masks(wide, layout, prior=settings.prior))
+            if layout.rank:
+                low_rank.add_low_rank(wide, layout.rank, layout.mixed)
             return wide
         if settings.method == "low_rank":
             rank = low_rank.rank_for(source.architecture, settings.size)
             if not rank:
                 raise InputError(f"size = {settings.size:g}: adds nothing to so small a codec")
+            model.requires_grad_(False)
             low_rank.add_low_rank(model, rank)
             return model
     parts = _PARTS[settings.part]
@@ -185,7 +184,7 @@ def _stored(
 ) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """Structure and tensors of an :class:`Adaptation`."""
     if settings.method == "low_rank":
-        return {}, _low_rank_numbers(model)
+        return {}, low_rank.take_low_rank(model)
     if settings.method == "finetune":
         half = all(value.dtype == torch.float16 for value in source.floats.values())
         made = pack(model, calibration, half=half)
@@ -193,24 +192,11 @@ def _stored(
         return {}, {key: v for key, v in made.tensors().items() if key.split(".")[0] in parts}
     layout = _layout(source, settings)
     structure = custom_structure(layout)
-    numbers = custom_numbers(model, source, layout)
+    mixed = low_rank.take_low_rank(model)
+    numbers = custom_numbers(model, source, layout) | mixed
     if settings.prior:
         outside = Adaptation(source.fingerprint, "cawf", structure, numbers, {}).applied(source)
         symbols = calibration_symbols(outside, calibration)
         numbers |= custom_integers(source, model, symbols, settings.kernel)
         numbers |= tables_of(factorised_tables(model.prior)[0])
     return structure, numbers
-
-
-def _low_rank_numbers(model: CompressionModel) -> dict[str, Tensor]:
-    found = {}
-    for name, layer in low_rank.convolutions(model):
-        if not parametrize.is_parametrized(layer, "weight"):
-            continue
-        addition: Any = layer.get_submodule("parametrizations.weight.0")
-        for part in "AB":
-            value = getattr(addition, part).detach().cpu().half().contiguous()
-            if not torch.isfinite(value).all():
-                raise InputError(f"the adapted model has weights that are not finite, in {name!r}")
-            found[f"{name}.{part}"] = value
-    return found

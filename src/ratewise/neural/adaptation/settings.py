@@ -12,7 +12,7 @@ from ratewise.validation import Settings
 AUTO, NONE = "auto", "none"
 """What is encoded with, in place of an adaptation's name: whichever is best, the source."""
 
-_LR = {"filters": 3e-3, "maps": 5e-3, "low_rank": 5e-3, "finetune": 1e-3}
+_LR = {"filters": 4e-3, "maps": 5e-3, "low_rank": 5e-3, "finetune": 1e-3}
 """By method, and of cawf by form."""
 
 
@@ -36,7 +36,7 @@ class AdaptationSettings(Settings):
     )
     form: Literal["filters", "maps"] = Field(
         default="filters",
-        description="In g_a and g_s cawf adds filters to the source's, or feature maps.",
+        description="Whether cawf adds filters to those of g_a and g_s, or only feature maps.",
     )
     kernel: Literal[3, 5] = Field(default=3, description="Side of cawf's filters in layers of 5x5.")
     prior: bool = Field(default=True, description="Whether cawf extends the entropy model, too.")
@@ -49,7 +49,7 @@ class AdaptationSettings(Settings):
     steps: int = Field(default=1500, ge=1)
     lr: PositiveFloat | None = Field(
         default=None,
-        description="By default 0.003 (cawf), 0.005 (of maps; low_rank), 0.001 (finetune).",
+        description="By default 0.004 (cawf), 0.005 (of maps; low_rank), 0.001 (finetune).",
     )
     batch_size: int = Field(default=8, ge=1)
     patch: int = Field(default=192, ge=64, multiple_of=64, description="Side of a patch.")
@@ -84,11 +84,15 @@ class AdaptationSettings(Settings):
         return self
 
     @property
+    def way(self) -> str:
+        """The method, of cawf its form."""
+        return self.form if self.method == "cawf" else self.method
+
+    @property
     def optimiser(self) -> OptimiserSettings:
         """Adam, its learning rate falling to 0."""
-        way = self.form if self.method == "cawf" else self.method
         return OptimiserSettings(
-            kind="adam", lr=self.lr or _LR[way], schedule={"kind": "poly", "power": 1.0}
+            kind="adam", lr=self.lr or _LR[self.way], schedule={"kind": "poly", "power": 1.0}
         )
 
     def training(self, images: int) -> TrainingSettings:
@@ -109,6 +113,6 @@ class AdaptationSettings(Settings):
     def deciding(self) -> dict[str, Any]:
         """The settings that decide the weights (JSON-able)."""
         found = self.model_dump(mode="json", exclude={"device", "workers"})
-        if self.method != "cawf" or self.form == "maps":
+        if self.way != "filters":
             del found["form"]  # as it was before there were two
         return found | {"lr": self.optimiser.lr}  # a default may change

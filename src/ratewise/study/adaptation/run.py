@@ -43,8 +43,8 @@ from ratewise.study.adaptation.tables import SOURCE, Comparison, make_tables
 from ratewise.training.checkpoint import NAME as CHECKPOINT
 from ratewise.training.pixel_cache import PixelCache
 
-_TRAINING = {"cawf": 2, "low_rank": 1, "finetune": 1}
-"""Of each method; goes up when :func:`ratewise.neural.adaptation.run.adapt` makes other weights."""
+_TRAINING = {"filters": 3, "maps": 2, "low_rank": 1, "finetune": 1}
+"""Of each way; goes up when :func:`ratewise.neural.adaptation.run.adapt` makes other weights."""
 
 _KEPT_BYTES = 512 << 20
 """Of training images in memory."""
@@ -115,7 +115,7 @@ class _Run:
         """What decides the weights of a cell's adaptation."""
         source = self.models[cell.quality]
         return {
-            "version": _TRAINING[cell.settings.method],
+            "version": _TRAINING[cell.settings.way],
             "source": source.fingerprint.hex(),
             "trained_for": [source.header.get(key) for key in ("lambda", "distortion")],
             "images": some_of(self.targets[cell.target], cell.images, self.seed).fingerprint(),
