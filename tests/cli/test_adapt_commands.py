@@ -40,9 +40,9 @@ def adapted(screens: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert done.exit_code == 0, done.output
     (facts,) = json.loads(done.stdout)
     assert facts["adaptation"] == str(out / "mine-q1.safetensors")
-    assert facts["bytes"] == (out / "mine-q1.safetensors").stat().st_size < 200_000
+    assert facts["bytes"] == (out / "mine-q1.safetensors").stat().st_size < 400_000
     assert facts["images"] == 3
-    assert facts["parameters"] <= 0.02 * 1_764_499
+    assert facts["parameters"] <= 0.08 * 1_764_499
     return out
 
 

@@ -299,3 +299,18 @@ def test_parameters_are_counted_by_method(source: PackedModel, made: dict[str, A
     assert count["low_rank"] == stored == added_parameters(source, settings("low_rank"))
     frozen = sum(v.numel() for v in made["frozen"].tensors.values())
     assert count["frozen"] == frozen
+
+
+@pytest.mark.parametrize(
+    ("method", "own"),
+    [
+        ("cawf", {"size", "form", "kernel", "prior"}),
+        ("low_rank", {"size"}),
+        ("finetune", {"part"}),
+    ],
+)
+def test_options_of_other_methods_decide_nothing(method: str, own: set[str]) -> None:
+    deciding = validate(AdaptationSettings, {"method": method}, "test").deciding()
+    assert {"size", "form", "kernel", "prior", "part"} & set(deciding) == own
+    assert {"steps", "lr", "seed", "patch"} <= set(deciding)
+    assert not {"device", "workers"} & set(deciding)

@@ -15,6 +15,13 @@ AUTO, NONE = "auto", "none"
 _LR = {"filters": 4e-3, "maps": 5e-3, "low_rank": 5e-3, "finetune": 1e-3}
 """By method, and of cawf by form."""
 
+_OPTIONS: dict[str, set[str]] = {
+    "cawf": {"size", "form", "kernel", "prior"},
+    "low_rank": {"size"},
+    "finetune": {"part"},
+}
+"""What only some methods have."""
+
 
 class AdaptationSettings(Settings):
     """The method, its size, and the training.
@@ -29,7 +36,7 @@ class AdaptationSettings(Settings):
 
     method: Literal["cawf", "low_rank", "finetune"] = "cawf"
     size: float = Field(
-        default=0.02,
+        default=0.08,
         gt=0,
         le=0.5,
         description="Of cawf and low_rank: at most this share of the source's parameters is added.",
@@ -111,8 +118,7 @@ class AdaptationSettings(Settings):
         )
 
     def deciding(self) -> dict[str, Any]:
-        """The settings that decide the weights (JSON-able)."""
-        found = self.model_dump(mode="json", exclude={"device", "workers"})
-        if self.way != "filters":
-            del found["form"]  # as it was before there were two
+        """The settings that decide the weights (JSON-able), without those of other methods."""
+        others = set().union(*_OPTIONS.values()) - _OPTIONS[self.method]
+        found = self.model_dump(mode="json", exclude={"device", "workers", *others})
         return found | {"lr": self.optimiser.lr}  # a default may change
