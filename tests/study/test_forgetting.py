@@ -354,10 +354,7 @@ def test_the_comparison_that_comes_with_the_code_can_be_read() -> None:
     at_three = {
         (cell.label, cell.images)
         for cell in cells
-        if cell.quality == 3
-        and cell.target == "screens"
-        and cell.settings.method == "cawf"
-        and cell.settings.form == "filters"
+        if cell.quality == 3 and cell.target == "screens" and cell.settings.way == "cawf"
     }
     sizes = ("cawf-0.005", "cawf-0.02", "cawf-0.08")
     assert at_three == {(label, images) for label in sizes for images in (5, 20, 100)}
@@ -368,13 +365,12 @@ def test_the_comparison_that_comes_with_the_code_can_be_read() -> None:
 
 def test_rates_of_learning_are_those_that_were_chosen_among_several() -> None:
     tried = read_settings(CONFIGS / "learning-rates.yaml", ForgettingSettings, "settings file")
-    rates: dict[tuple[str, str], set[float]] = {}
+    rates: dict[str, set[float]] = {}
     for cell in tried.cells():
-        way = cell.settings.method, cell.settings.form
-        rates.setdefault(way, set()).add(cell.settings.optimiser.lr)
+        rates.setdefault(cell.settings.way, set()).add(cell.settings.optimiser.lr)
     used = read_settings(CONFIGS / "msh-small.yaml", ForgettingSettings, "settings file")
     for cell in used.cells():
-        assert cell.settings.optimiser.lr in rates[cell.settings.method, cell.settings.form]
+        assert cell.settings.optimiser.lr in rates[cell.settings.way]
 
 
 def test_the_comparison_that_comes_with_the_code_finds_its_images(shared_data: Path) -> None:

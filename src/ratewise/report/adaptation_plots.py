@@ -22,6 +22,7 @@ _METHODS = {
     SOURCE: (INK, "D"),
     "finetune": ("#D55E00", "o"),
     "cawf": ("#1F83C9", "^"),
+    "cawf_maps": ("#009E73", "v"),
     "low_rank": ("#CC79A7", "s"),
 }
 _LINES = ("-", "--", ":", "-.")
@@ -37,7 +38,7 @@ def styles(comparison: Comparison) -> Keys:
     seen: dict[str, int] = {}
     for label, method in methods.itertuples(index=False):
         index = seen[method] = seen.get(method, -1) + 1
-        colour, marker = _METHODS.get(method, ("#009E73", "v"))
+        colour, marker = _METHODS[method]
         found[str(label)] = Style(colour, marker, _LINES[index % len(_LINES)])
     return found
 

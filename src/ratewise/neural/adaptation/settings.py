@@ -12,8 +12,8 @@ from ratewise.validation import Settings
 AUTO, NONE = "auto", "none"
 """What is encoded with, in place of an adaptation's name: whichever is best, the source."""
 
-_LR = {"filters": 4e-3, "maps": 5e-3, "low_rank": 5e-3, "finetune": 1e-3}
-"""By method, and of cawf by form."""
+_LR = {"cawf": 4e-3, "cawf_maps": 5e-3, "low_rank": 5e-3, "finetune": 1e-3}
+"""By way."""
 
 _OPTIONS: dict[str, set[str]] = {
     "cawf": {"size", "form", "kernel", "prior"},
@@ -92,8 +92,8 @@ class AdaptationSettings(Settings):
 
     @property
     def way(self) -> str:
-        """The method, of cawf its form."""
-        return self.form if self.method == "cawf" else self.method
+        """The method; ``cawf_maps`` where cawf adds maps alone."""
+        return "cawf_maps" if self.form == "maps" else self.method
 
     @property
     def optimiser(self) -> OptimiserSettings:

@@ -43,7 +43,7 @@ from ratewise.study.adaptation.tables import SOURCE, Comparison, make_tables
 from ratewise.training.checkpoint import NAME as CHECKPOINT
 from ratewise.training.pixel_cache import PixelCache
 
-_TRAINING = {"filters": 3, "maps": 2, "low_rank": 1, "finetune": 1}
+_TRAINING = {"cawf": 3, "cawf_maps": 2, "low_rank": 1, "finetune": 1}
 """Of each way; goes up when :func:`ratewise.neural.adaptation.run.adapt` makes other weights."""
 
 _KEPT_BYTES = 512 << 20

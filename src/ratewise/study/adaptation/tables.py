@@ -118,7 +118,7 @@ def _cell(cell: Cell, record: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "target": cell.target,
         "label": cell.label,
-        "method": cell.settings.method,
+        "method": cell.settings.way,
         "size": record["size"],
         "images": cell.images,
         "quality": cell.quality,
