@@ -29,8 +29,9 @@ POINTS = (
     *(*_CELL, "quality", "domain", "choice"),
     *("bpp", "psnr", "ms_ssim", "ms_ssim_db", "cost", "test_images"),
 )
-"""The columns of points.csv, means over the test images. ``size`` is the share of the source's
-parameters that is added or changed, ``domain`` target or source, ``cost`` lambda D + R."""
+"""The columns of points.csv, means over the test images. ``method`` has ``cawf_maps`` beside
+``cawf``; ``size`` is the share of the source's parameters that is added or changed, ``domain``
+target or source, ``cost`` lambda D + R."""
 
 BDRATE = (
     *(*_CELL, "domain", "choice", "qualities"),
