@@ -56,6 +56,7 @@ def make_model(architecture: JointArchitecture = SMALL, seed: int = 0) -> JointM
                         value *= 2
             if model.enhancement is not None:
                 nn.init.normal_(model.enhancement.last.weight, std=0.02)
+                nn.init.normal_(model.enhancement.weights[0].weight, std=0.1)
     return model
 
 

@@ -13,13 +13,14 @@ import pandas as pd
 import pytest
 import torch
 import yaml
+from safetensors.torch import load_file
 from typer.testing import CliRunner
 
 from ratewise import codecs
 from ratewise.cli.main import app
 from ratewise.errors import InputError
 from ratewise.images import read_image, write_png
-from ratewise.joint import run as joint_run
+from ratewise.joint import trainings
 from ratewise.joint.cells import cells
 from ratewise.joint.network import JointModel
 from ratewise.joint.objective import MutualEnhancement
@@ -97,6 +98,8 @@ def test_each_variant_is_measured(trained: Path) -> None:
     pictures = pd.read_csv(trained / "pictures.csv")
 
     assert list(maps.variant) == ["B+Q+A", "B"]
+    modules = ["aggregation", "quantisation", "enhancement"]
+    assert maps[modules].to_numpy().tolist() == [[True] * 3, [False] * 3]
     assert maps.miou.between(0, 1).all()
     assert {"iou:road", "pixel_accuracy", "miou_categories"} <= set(maps.columns)
     rows = list(zip(pictures.variant, pictures.images, strict=True))
@@ -108,6 +111,7 @@ def test_each_variant_is_measured(trained: Path) -> None:
     ]
     compression = pictures[pictures.variant == "compression"]
     assert (compression.bpp_semantic == 0).all()
+    assert not compression[modules].to_numpy().any()
     assert (pictures.bpp > pictures.bpp_semantic + pictures.bpp_image).all()  # and the header
 
 
@@ -181,6 +185,13 @@ def test_a_study_predicts_from_its_files(trained: Path, tmp_path: Path) -> None:
         ({"start": ["msh:quality=1", "msh:quality=2"]}, "start has 2 entries for 1 lambdas"),
         ({"variants": [{"name": "a"}, {"name": "a"}]}, "two variants have one name"),
         ({"variants": [{"name": "a", "lambdas": [7]}]}, "lambda 7 is none of lambdas"),
+        ({"variants": [{"name": "a", "seeds": [1, 1]}]}, "variant a: one of its seeds"),
+        ({"variants": [{"name": "a-seed1"}]}, "'a-seed1' ends as the files of another seed do"),
+        ({"seeds": [0, 0]}, "seeds: one of them is there twice"),
+        (
+            {"semantic_first": {"training": {"steps": 1, "seed": 1}}},
+            "seed is set in training, for both",
+        ),
         ({"lambda": 3}, "unknown key 'lambda'"),
         ({"variants": [{"name": "a", "enhancement": True}]}, "enhancement"),
         ({"photographs": [{"root": "x"}], "augmentation": {}}, "set augmentation.crop"),
@@ -333,7 +344,7 @@ def test_what_is_learned_first_is_where_all_learn_on_from(
             starts[title] = {k: v.clone() for k, v in objective.model.state_dict().items()}
         return fit(objective, *rest, title=title, **more)
 
-    monkeypatch.setattr(joint_run, "fit", noted)
+    monkeypatch.setattr(trainings, "fit", noted)
     start = Architecture("msh", 8, 8).build()
     save_weights(tmp_path / "start.safetensors", start)
     given = {"start": str(tmp_path / "start.safetensors")}
@@ -349,6 +360,45 @@ def test_what_is_learned_first_is_where_all_learn_on_from(
     assert changed == {"aggregation", "decoder", "semantic"}
     for key, value in start.state_dict().items():
         assert torch.equal(after[f"image.{key}"], value)
+
+
+def test_another_seed_is_another_training_of_the_same_codec(tmp_path: Path) -> None:
+    chosen = {"variants": [TINY["variants"][0]], **FIRST}
+    (plain,) = train_joint(settings(**chosen), tmp_path, quiet=True)
+    before = plain.read_bytes()
+
+    first, second = train_joint(settings(**chosen, seeds=[0, 1]), tmp_path, quiet=True)
+
+    assert first == plain
+    assert first.read_bytes() == before
+    assert second.name == "B+Q+A-seed1-256.safetensors"
+    assert second.read_bytes() != before
+    assert list(pd.read_csv(tmp_path / "segmentation.csv").seed) == [0, 1]
+    alone = settings(**chosen, training={**TINY["training"], "seed": 1})
+    (same,) = train_joint(alone, tmp_path / "alone", quiet=True)
+    assert load_file(same)["aggregation.enter.weight"].equal(
+        load_file(second)["aggregation.enter.weight"]
+    )
+
+
+def test_the_enhancement_module_learns_last_and_alone(tmp_path: Path) -> None:
+    chosen = {"variants": TINY["variants"][:1] + TINY["variants"][2:]}
+    last = {"optimiser": {"kind": "adam", "lr": 0.01}, "training": {"steps": 2, "batch_size": 2}}
+    before = train_joint(settings(**chosen), tmp_path, quiet=True)
+    weights = [load_file(path) for path in before]
+
+    after = train_joint(settings(**chosen, enhancement_last=last), tmp_path, quiet=True)
+
+    assert after == before
+    joint, compression = (load_file(path) for path in after)
+    assert set(compression) == set(weights[1])
+    assert all(compression[key].equal(value) for key, value in weights[1].items())
+    changed = {key for key, value in weights[0].items() if not joint[key].equal(value)}
+    assert changed
+    assert {key.removeprefix("float.").split(".")[0] for key in changed} == {"enhancement"}
+    # Everything together was not trained again, only the module: in folders beside each other.
+    folders = [path for path in (tmp_path / "training").glob("B+Q+A-256-*") if path.is_dir()]
+    assert len(folders) == 2
 
 
 def test_the_map_learns_first_from_a_latent_that_is_not_quantised() -> None:

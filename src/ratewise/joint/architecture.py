@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from ratewise.validation import Settings
 
-FORMAT = "ratewise packed joint codec 1"
+FORMAT = "ratewise packed joint codec 2"
 """In the header of a file of weights to code with."""
 
 

@@ -1,4 +1,4 @@
-"""The codecs of a run: variants by lambdas."""
+"""The codecs of a run: variants by seeds and lambdas."""
 
 from __future__ import annotations
 
@@ -15,13 +15,11 @@ class Cell:
 
     variant: str
     lambda_: float
+    seed: int
     architecture: JointArchitecture
     start: str | None
-
-    @property
-    def name(self) -> str:
-        """The beginning of the names of its files."""
-        return f"{self.variant}-{self.lambda_:g}"
+    name: str
+    """The beginning of the names of its files."""
 
     def weights(self, folder: Path) -> Path:
         """What its training leaves: the packed codec, or a network that has no bitstream."""
@@ -30,14 +28,21 @@ class Cell:
 
 
 def cells(settings: JointTrainingSettings) -> list[Cell]:
-    """Every codec of the settings, by variant and lambda."""
+    """Every codec of the settings, by variant, seed and lambda.
+
+    Names end with lambda, so that those of a variant and seed are seen as one curve. Only seeds
+    other than ``training.seed`` are part of them.
+    """
     return [
         Cell(
             variant.name,
             lambda_,
+            seed,
             variant.of(settings.architecture),
             settings.start_of(lambda_),
+            f"{variant.name}{'' if seed == settings.training.seed else f'-seed{seed}'}-{lambda_:g}",
         )
         for variant in settings.variants
+        for seed in settings.seeds_of(variant)
         for lambda_ in variant.lambdas or settings.lambdas
     ]

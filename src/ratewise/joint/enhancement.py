@@ -5,6 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+_LOGITS = 8.0
+"""What the logits of a trained map are divided by, which reach 20 and more."""
+
 
 class ResidualBlock(nn.Module):
     """``x + conv(relu(conv(x)))``, 3x3, of one width."""
@@ -33,8 +36,10 @@ class Enhancement(nn.Module):
         x̂ ── convolution ── residual blocks ── x̂_r ──────────── concatenate ── convolution ── + x̂
 
     Eq. 3 and 4. s are logits: probabilities would have the same mean everywhere. What is ours:
-    ReLUs between W1, W2 and W3; and the last convolution gives what is added to x̂, and starts at
-    zero, so that an untrained module changes nothing and x̂ alone is a picture, too.
+    ReLUs between W1, W2 and W3; the last convolution gives what is added to x̂, and starts at zero,
+    so that an untrained module changes nothing and x̂ alone is a picture, too; and logits are
+    scaled to about 1, while W0 starts at zero. Else W0's 98 weights on them close the sigmoid at
+    the start, and the map is never looked at.
     """
 
     def __init__(self, classes: int, width: int, blocks: int) -> None:
@@ -50,7 +55,7 @@ class Enhancement(nn.Module):
         self.shallow = nn.Conv2d(3, width, 3, padding=1)
         self.residual = nn.Sequential(*(ResidualBlock(width) for _ in range(blocks)))
         self.last = nn.Conv2d(2 * width, 3, 3, padding=1)
-        for parameter in self.last.parameters():
+        for parameter in (*self.weights.parameters(), *self.last.parameters()):
             nn.init.zeros_(parameter)
         self.reach = max(3, 1 + 2 * blocks) + 1
         """Rows above and below that a row of the output depends on."""
@@ -61,6 +66,7 @@ class Enhancement(nn.Module):
 
     def added(self, x_hat: Tensor, s: Tensor) -> Tensor:
         """What is added to ``x_hat``."""
+        s = s / _LOGITS
         pooled = torch.cat([s.amax(1, keepdim=True), s.mean(1, keepdim=True)], 1)
         s_e = self.semantic(s) * self.weights(pooled)
         x_r = self.residual(self.shallow(x_hat))

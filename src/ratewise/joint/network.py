@@ -90,6 +90,13 @@ class JointModel(nn.Module):
 
     def forward(self, x: Tensor) -> Joined:
         """The training pass over ``x``: noise for the rates, rounding for picture and map."""
+        joined = self.plain(x)
+        if self.enhancement is not None:
+            joined["x_enhanced"] = self.enhancement(joined["x_hat"], joined["logits"])
+        return joined
+
+    def plain(self, x: Tensor) -> Joined:
+        """The training pass without the enhancement module."""
         height, width = x.shape[-2:]
         x = padded(x)
         features, y = self.features(x)
@@ -103,10 +110,7 @@ class JointModel(nn.Module):
             s, likelihoods = self.semantic.coded(s)
             found |= {f"semantic.{name}": value for name, value in likelihoods.items()}
         logits = self.decoder(s)[..., :height, :width].float()
-        result: Joined = {"x_hat": x_hat, "likelihoods": found, "logits": logits}
-        if self.enhancement is not None:
-            result["x_enhanced"] = self.enhancement(x_hat, logits)
-        return result
+        return {"x_hat": x_hat, "likelihoods": found, "logits": logits}
 
 
 def image_architecture(architecture: JointArchitecture) -> Architecture:

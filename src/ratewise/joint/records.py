@@ -26,10 +26,13 @@ from ratewise.tasks.predictor import Predictor
 
 Row = dict[str, Any]
 
+_CODEC = ("variant", "lambda", "seed", "aggregation", "quantisation", "enhancement")
+"""Columns of every table: which codec it is, and which of its modules are there."""
+
 _COLUMNS = {
-    "segmentation": ["variant", "lambda", "miou", "pixel_accuracy"],
+    "segmentation": [*_CODEC, "miou", "pixel_accuracy"],
     "pictures": [
-        *("variant", "lambda", "images", "bpp", "bpp_semantic", "bpp_image"),
+        *(*_CODEC, "images", "bpp", "bpp_semantic", "bpp_image"),
         *("psnr", "ms_ssim_db", "psnr_plain", "ms_ssim_db_plain"),
     ],
 }
@@ -99,13 +102,19 @@ class Records:
         return self._folder / "measures" / f"{cell.name}-{fingerprint(by)[:8]}.json"
 
 
+def _codec(cell: Cell) -> tuple[str | float | bool, ...]:
+    one = cell.architecture
+    modules = (one.aggregation, one.quantisation, one.enhancement is not None)
+    return cell.variant, cell.lambda_, cell.seed, *(one.segmentation and has for has in modules)
+
+
 def write_tables(folder: Path, measured: Sequence[tuple[Cell, Row]]) -> None:
     """Write ``segmentation.csv`` and ``pictures.csv`` of what was measured."""
     import pandas as pd
 
     rows: dict[str, list[Row]] = {"segmentation": [], "pictures": []}
     for cell, found in measured:
-        about = {"variant": cell.variant, "lambda": cell.lambda_}
+        about = dict(zip(_CODEC, _codec(cell), strict=True))
         if found["segmentation"]:
             rows["segmentation"].append(about | found["segmentation"])
         for name in ("test", "pictures"):

@@ -5,7 +5,8 @@ Imports no torch.
 
 from __future__ import annotations
 
-from typing import Literal
+import re
+from typing import Annotated, Literal
 
 from pydantic import Field, NonNegativeFloat, PositiveFloat, field_validator, model_validator
 
@@ -18,6 +19,8 @@ from ratewise.training.settings import OptimiserSettings, TrainingSettings
 from ratewise.validation import Settings
 
 _NAME = r"^[A-Za-z0-9][A-Za-z0-9._+-]*$"
+
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
 
 
 class JointLossSettings(Settings):
@@ -38,12 +41,8 @@ class JointLossSettings(Settings):
     cross_entropy: NonNegativeFloat = 1.0
 
 
-class SemanticFirstSettings(Settings):
-    """The semantic half alone, before everything learns together.
-
-    On the labelled images, with the image's codec as it starts and nothing quantised; what is
-    learned here does not depend on lambda, quantisation and enhancement, so variants share it.
-    """
+class PhaseSettings(Settings):
+    """A part of the network alone, before or after everything learns together."""
 
     optimiser: OptimiserSettings = OptimiserSettings(kind="adam", lr=1e-3)
     training: TrainingSettings
@@ -53,6 +52,8 @@ class SemanticFirstSettings(Settings):
     def _devices_are_those_of_all(cls, value: TrainingSettings) -> TrainingSettings:
         if value.devices * value.nodes > 1:
             raise ValueError("devices and nodes are set in training, for both")
+        if "seed" in value.model_fields_set:
+            raise ValueError("seed is set in training, for both")
         return value
 
 
@@ -61,6 +62,7 @@ class VariantSettings(Settings):
 
     name: str = Field(pattern=_NAME)
     lambdas: tuple[PositiveFloat, ...] = Field(default=(), description="By default all.")
+    seeds: tuple[Seed, ...] = Field(default=(), description="By default the settings'.")
     aggregation: bool | None = Field(default=None, description="null: the architecture's.")
     quantisation: bool | None = Field(default=None, description="null: the architecture's.")
     segmentation: bool | None = Field(default=None, description="null: the architecture's.")
@@ -81,7 +83,8 @@ class VariantSettings(Settings):
 
 
 class JointTrainingSettings(Settings):
-    """Joint codecs for the classes of a data set: variants by lambdas, each trained and measured.
+    """Joint codecs for the classes of a data set: variants by lambdas and seeds, each trained and
+    measured.
 
     ``photographs`` are images without labels to learn from beside the data set's: they count for
     D and R. ``pictures`` are images to measure rate and distortion on, beside the test split.
@@ -108,6 +111,9 @@ class JointTrainingSettings(Settings):
         min_length=1,
         description="Of L = lambda D + R + CE; by default the paper's seven.",
     )
+    seeds: tuple[Seed, ...] = Field(
+        default=(), description="Of each codec; by default training.seed alone."
+    )
     start: str | tuple[str, ...] | None = Field(
         default=None,
         description="Where the image's codec begins: msh:quality=3, or a file of weights of msh; "
@@ -117,7 +123,17 @@ class JointTrainingSettings(Settings):
         default=1.0, description="Factor on lr for the image's codec."
     )
     loss: JointLossSettings = JointLossSettings()
-    semantic_first: SemanticFirstSettings | None = None
+    semantic_first: PhaseSettings | None = Field(
+        default=None,
+        description="The semantic half alone, on the labelled images, with the image's codec as it "
+        "starts and nothing quantised. It does not depend on lambda, quantisation and enhancement: "
+        "variants share it.",
+    )
+    enhancement_last: PhaseSettings | None = Field(
+        default=None,
+        description="The enhancement module alone, on what the others decode. Rates stay as they "
+        "are.",
+    )
     class_weights: ClassWeights = Field(
         default=None, description="Of the cross-entropy, as in a segmentation task."
     )
@@ -133,6 +149,8 @@ class JointTrainingSettings(Settings):
         names = [variant.name for variant in value]
         if len(set(names)) < len(names):
             raise ValueError("two variants have one name")
+        if strange := [name for name in names if re.search(r"-seed\d+$", name)]:
+            raise ValueError(f"{strange[0]!r} ends as the files of another seed do: name seeds")
         return value
 
     @field_validator("lambdas")
@@ -151,9 +169,13 @@ class JointTrainingSettings(Settings):
                 "photographs have other sizes than the data set's images: set augmentation.crop to "
                 "[width, height]"
             )
+        if len(set(self.seeds)) < len(self.seeds):
+            raise ValueError("seeds: one of them is there twice")
         for variant in self.variants:
-            if len(set(variant.lambdas)) < len(variant.lambdas):
-                raise ValueError(f"variant {variant.name}: one of its lambdas is there twice")
+            for name in ("lambdas", "seeds"):
+                given = getattr(variant, name)
+                if len(set(given)) < len(given):
+                    raise ValueError(f"variant {variant.name}: one of its {name} is there twice")
             strange = [one for one in variant.lambdas if one not in self.lambdas]
             if strange:
                 known = ", ".join(f"{one:g}" for one in self.lambdas)
@@ -161,6 +183,10 @@ class JointTrainingSettings(Settings):
                     f"variant {variant.name}: lambda {strange[0]:g} is none of lambdas ({known})"
                 )
         return self
+
+    def seeds_of(self, variant: VariantSettings) -> tuple[int, ...]:
+        """The seeds that a variant is trained with."""
+        return variant.seeds or self.seeds or (self.training.seed,)
 
     def start_of(self, lambda_: float) -> str | None:
         """Where the image's codec begins for a lambda."""

@@ -20,7 +20,7 @@ figures. A ``NAME.csv`` is known by its columns:
   ``NAME-bdrate.csv``, ``forgetting.csv`` and ``adaptations.csv`` likewise: tables ``adapted``,
   ``forgetting``, ``grid``, ``adaptations``, ``adapted-points``; figure ``NAME-rates.png``.
 - the ``segmentation.csv`` of a training of joint codecs, with its ``pictures.csv`` as
-  ``NAME-pictures.csv``: tables ``ablations``, ``joint-rates``.
+  ``NAME-pictures.csv``: tables ``ablations``, ``joint-modules``, ``joint-rates``.
 
 With ``--check`` it writes nothing and exits with 1 if a table would change or a figure is missing
 (its bytes are not compared: they depend on matplotlib's version).
