@@ -182,6 +182,28 @@ def test_training_sees_the_borders_that_coding_sees() -> None:
     assert joined["x_hat"].shape == x.shape
 
 
+def test_enhancement_learns_from_maps_of_large_logits() -> None:
+    """Pictures that lack what their map knows: a shade by class."""
+    generator = torch.Generator().manual_seed(0)
+    module = Enhancement(3, width=8, blocks=1)
+    optimiser = torch.optim.Adam(module.parameters(), lr=1e-3)
+    losses = []
+    for _ in range(150):
+        x_hat = torch.rand(4, 3, 24, 24, generator=generator)
+        classes = torch.randint(0, 3, (4, 3, 3), generator=generator).repeat_interleave(8, 1)
+        classes = classes.repeat_interleave(8, 2)
+        logits = 20.0 * F.one_hot(classes, 3).permute(0, 3, 1, 2) - 10
+        assert losses or module.weights(logits[:, :2]).eq(0.5).all()  # the gate begins half open
+        shade = 0.05 * (classes - 1)[:, None]
+        loss = (module(x_hat, logits) - x_hat - shade).square().mean()
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        losses.append(loss.item())
+
+    assert losses[-1] < 0.1 * losses[0]
+
+
 def test_every_parameter_has_one_optimiser() -> None:
     model = make_model()
     settings = OptimiserSettings(kind="adam")

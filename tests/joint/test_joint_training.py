@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,14 +21,17 @@ from ratewise import codecs
 from ratewise.cli.main import app
 from ratewise.errors import InputError
 from ratewise.images import read_image, write_png
-from ratewise.joint import trainings
+from ratewise.joint import bitstream, trainings
+from ratewise.joint.bitstream import JointFile
 from ratewise.joint.cells import cells
+from ratewise.joint.measures import with_other_maps
 from ratewise.joint.network import JointModel
 from ratewise.joint.objective import MutualEnhancement
 from ratewise.joint.run import train_joint
 from ratewise.joint.samples import WithPhotographs
 from ratewise.joint.semantic_half import SemanticFirst, SemanticHalf
 from ratewise.joint.settings import JointTrainingSettings
+from ratewise.metrics.distortion import psnr
 from ratewise.neural.models import Architecture
 from ratewise.tasks.segmentation_settings import AugmentationSettings
 from ratewise.training.loop import fit
@@ -113,6 +117,27 @@ def test_each_variant_is_measured(trained: Path) -> None:
     assert (compression.bpp_semantic == 0).all()
     assert not compression[modules].to_numpy().any()
     assert (pictures.bpp > pictures.bpp_semantic + pictures.bpp_image).all()  # and the header
+
+
+def test_the_maps_share_of_the_gain_is_measured_with_another_map(trained: Path) -> None:
+    pictures = pd.read_csv(trained / "pictures.csv").set_index(["variant", "images"])
+    codec = codecs.codec(f"joint:weights={trained / 'B+Q+A-256.safetensors'}")
+    images = [read_image(path) for path in sorted((trained.parent / "pictures").glob("*.png"))]
+    first, second = (bitstream.read(codec.encode(image)) for image in images)
+    swapped = [replace(first, semantic=second.semantic), replace(second, semantic=first.semantic)]
+
+    found = [psnr(i, codec.decode(f.to_bytes())) for i, f in zip(images, swapped, strict=True)]
+
+    assert pictures.psnr_other_map["B+Q+A", "pictures"] == pytest.approx(sum(found) / 2, abs=1e-3)
+    assert pd.isna(pictures.psnr_other_map["compression", "pictures"])
+
+
+def test_a_file_gets_the_map_of_another_one_of_its_size() -> None:
+    def file(semantic: bytes, width: int) -> bytes:
+        return JointFile(b"1234", width, 9, semantic, b"image").to_bytes()
+
+    files = [file(b"a", 8), file(b"bb", 8), file(b"c", 5), file(b"d", 8)]
+    assert with_other_maps(files) == [file(b"bb", 8), file(b"d", 8), None, file(b"a", 8)]
 
 
 def test_what_was_measured_is_what_the_codec_does(trained: Path) -> None:

@@ -17,8 +17,11 @@ plain,256,1,True,True,False,0.63,0.9,0.8,0.44,0.7
 B+Q,256,0,False,True,False,0.60,0.9,0.8,,0.71
 B+Q,256,1,False,True,False,0.61,0.9,0.8,,0.71
 """
-PICTURES = f"""{CODEC},images,bpp,bpp_semantic,bpp_image,psnr,psnr_plain,ms_ssim_db,ms_ssim_db_plain
-B+Q+A,256,0,True,True,True,test,0.3512,0.0412,0.309,29.514,29.402,14.25,14.2
+RATES = "images,bpp,bpp_semantic,bpp_image"
+QUALITY = "psnr,psnr_plain,ms_ssim_db,ms_ssim_db_plain,psnr_other_map"
+PICTURES = f"""{CODEC},{RATES},{QUALITY}
+B+Q+A,256,0,True,True,True,test,0.3512,0.0412,0.309,29.514,29.402,14.25,14.2,29.41
+plain,256,0,True,True,False,test,0.35,0.04,0.309,29.4,29.4,14.2,14.2,
 """
 PAGE = """<!-- table:ablations -->
 <!-- /table -->
@@ -41,8 +44,10 @@ def test_tables_are_filled(tmp_path: Path) -> None:
     assert "| B+Q+A | 256 | 80.0 | 42.5 | 61.2 | 70.0 | 1 |" in lines
     assert "| plain | 256 | 80.0 | 43.0 | 62.0 ± 1.4 | 70.0 ± 0.0 | 2 |" in lines
     assert "| B+Q | 256 | 80.0 | - | 60.5 ± 0.7 | 71.0 ± 0.0 | 2 |" in lines
-    rates = "0.351 | 0.041 | 29.51 | 29.40 | +0.11 | 14.25 | 14.20 | +0.05 | 1 |"
+    rates = "0.351 | 0.041 | 29.51 | 29.40 | +0.112 | +0.008 | 14.25 | 14.20 | +0.050 | 1 |"
     assert f"| test | B+Q+A | 256 | {rates}" in lines
+    plain = "0.350 | 0.040 | 29.40 | 29.40 | 0.000 | - | 14.20 | 14.20 | 0.000 | 1 |"
+    assert f"| test | plain | 256 | {plain}" in lines
     assert publish(tmp_path, check=True) == []
 
 

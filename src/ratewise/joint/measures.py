@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from math import nan
 from statistics import fmean
 
 import numpy as np
@@ -25,6 +27,9 @@ from ratewise.tasks.samples import LabelledImages
 VERSION = 1
 """Goes up when something is measured otherwise, so that it is measured anew."""
 
+ENHANCED_VERSION = 1
+"""The same, for models that enhance."""
+
 
 def measure_maps(
     predict: Predictor, store: LabelledImages, classes: Classes, indices: Sequence[int]
@@ -45,9 +50,33 @@ def measure_pictures(coder: JointCoder, images: Sequence[Image]) -> dict[str, fl
     """Means over ``images`` of rates (whole files, and each part), PSNR and MS-SSIM in dB.
 
     ``psnr`` and ``ms_ssim_db`` are of the decoded picture, ``psnr_plain`` and ``ms_ssim_db_plain``
-    of the one without enhancement (the same where the model has none).
+    of the one without enhancement (the same where the model has none). ``psnr_other_map``, of a
+    model that enhances, is with the semantic part of the next image of the same size: what of the
+    gain is left is not the map's. NaN if an image's size is its own.
     """
-    return means([_picture(coder, image) for image in images])
+    files = [coder.encode([image])[0] for image in images]
+    rows = [_picture(coder, *one) for one in zip(images, files, strict=True)]
+    if coder.model.architecture.enhancement is not None:
+        for row, image, data in zip(rows, images, with_other_maps(files), strict=True):
+            row["psnr_other_map"] = nan
+            if data is not None:
+                row["psnr_other_map"] = psnr(image, coder.decode([data])[0])
+    return means(rows)
+
+
+def with_other_maps(files: Sequence[bytes]) -> list[bytes | None]:
+    """Each file with the semantic part of the next one of its size, the last with the first's;
+    None if there is no other of its size."""
+    opened = [bitstream.read(data) for data in files]
+    alike: dict[tuple[int, int], list[int]] = {}
+    for index, file in enumerate(opened):
+        alike.setdefault((file.width, file.height), []).append(index)
+    found: list[bytes | None] = [None] * len(files)
+    for group in alike.values():
+        for index, other in zip(group, group[1:] + group[:1], strict=True):
+            if other != index:
+                found[index] = replace(opened[index], semantic=opened[other].semantic).to_bytes()
+    return found
 
 
 def means(rows: Sequence[Mapping[str, float]]) -> dict[str, float]:
@@ -55,9 +84,8 @@ def means(rows: Sequence[Mapping[str, float]]) -> dict[str, float]:
     return {name: fmean(row[name] for row in rows) for name in rows[0]}
 
 
-def _picture(coder: JointCoder, image: Image) -> dict[str, float]:
+def _picture(coder: JointCoder, image: Image, data: bytes) -> dict[str, float]:
     height, width = image.shape[:2]
-    (data,) = coder.encode([image])
     file = bitstream.read(data)
     plain, enhanced = (coder.decode([data], enhance=one)[0] for one in (False, True))
     found = {

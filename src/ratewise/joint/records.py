@@ -14,6 +14,7 @@ from ratewise.files import fingerprint, read_json, sha256_file, write_atomically
 from ratewise.joint.cells import Cell
 from ratewise.joint.coder import JointCoder
 from ratewise.joint.measures import (
+    ENHANCED_VERSION,
     VERSION,
     FilesPredictor,
     NetworkPredictor,
@@ -99,6 +100,8 @@ class Records:
             "pictures": self._pictures.fingerprint() if len(self._pictures) else None,
             "storage": self._storage,
         }
+        if cell.architecture.enhancement is not None:
+            by["enhanced_version"] = ENHANCED_VERSION
         return self._folder / "measures" / f"{cell.name}-{fingerprint(by)[:8]}.json"
 
 

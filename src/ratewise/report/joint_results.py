@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import permutations
+from math import nan
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -92,10 +93,10 @@ class JointResults:
         return markdown(["module", *header], body, left=(0, 1, 2))
 
     def rates(self) -> str:
-        """Rates of the files and their semantic parts; quality with and without enhancement: means
-        over seeds."""
+        """Rates of the files and their semantic parts; quality with and without enhancement, and
+        what is gained with the map of another image: means over seeds."""
         header = ["images", "variant", "lambda", "bpp", "of it semantic", "PSNR (dB)"]
-        header += ["plain", "gain", "MS-SSIM (dB)", "plain", "gain", "seeds"]
+        header += ["plain", "gain", "with another map", "MS-SSIM (dB)", "plain", "gain", "seeds"]
         body = []
         by = ["images", "variant", "lambda"]
         for (images, variant, lambda_), of_seeds in self.pictures.groupby(by, sort=False):
@@ -108,6 +109,7 @@ class JointResults:
                     number(one["bpp"], 3),
                     number(one["bpp_semantic"], 3),
                     *_with_and_without(one["psnr"], one["psnr_plain"]),
+                    signed(one.get("psnr_other_map", nan) - one["psnr_plain"], 3, ""),
                     *_with_and_without(one["ms_ssim_db"], one["ms_ssim_db_plain"]),
                     str(len(of_seeds)),
                 ]
@@ -116,7 +118,7 @@ class JointResults:
 
 
 def _with_and_without(enhanced: float, plain: float) -> list[str]:
-    return [number(enhanced, 2), number(plain, 2), signed(enhanced - plain, 2, "")]
+    return [number(enhanced, 2), number(plain, 2), signed(enhanced - plain, 3, "")]
 
 
 def _pairs(rows: pd.DataFrame) -> Iterator[tuple[str, float, pd.DataFrame, pd.DataFrame]]:
