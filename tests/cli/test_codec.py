@@ -12,11 +12,12 @@ from PIL import Image as PillowImage
 from PIL import features
 from typer.testing import CliRunner
 
+from ratewise import codecs
 from ratewise.cli.main import app
 from ratewise.cli.support import parse_size
 from ratewise.errors import InputError
 from ratewise.images import read_image, write_png
-from ratewise.metrics.distortion import psnr
+from ratewise.metrics.distortion import ms_ssim, psnr
 
 runner = CliRunner()
 
@@ -247,6 +248,21 @@ def test_crops_are_drawn_as_each_codec_has_them(picture: Path, tmp_path: Path) -
     assert sheet.shape[1] >= 3 * 24 * 3
     first = sheet[-16 * 3 :: 3, : 24 * 3 : 3]
     np.testing.assert_array_equal(first, read_image(picture)[4:20, 10:34])
+
+
+def test_crops_of_large_pictures_have_their_similarity(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    large = rng.integers(0, 4, (23, 25, 3), dtype=np.uint8).repeat(8, 0).repeat(8, 1) * 60
+    write_png(tmp_path / "large.png", large)
+
+    code, out, _ = run(
+        *("crops", tmp_path / "large.png", tmp_path / "crops.png", "--codec", "jpeg:quality=90"),
+    )
+
+    jpeg = codecs.codec("jpeg:quality=90")
+    similarity = ms_ssim(large, jpeg.decode(jpeg.encode(large)))
+    assert code == 0
+    assert out.endswith(f" dB, MS-SSIM {similarity:.4f}\n")
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import isnan
 from typing import Annotated
 
 import typer
@@ -29,7 +30,8 @@ def crops(
 ) -> None:
     """Draw one part of an image, as it is and as each codec has it, into a PNG.
 
-    Each crop has the bits per pixel and the PSNR of the whole image. The same is printed.
+    Each crop has the bits per pixel, the PSNR and the MS-SSIM of the whole image (no MS-SSIM if a
+    side is under 176). The same is printed.
 
     Example: ratewise codec crops street.png crops.png --codec jpeg:quality=10 --codec bpg:qp=40
     """
@@ -37,7 +39,7 @@ def crops(
         from ratewise import codecs
         from ratewise.errors import InputError
         from ratewise.images import encode_png
-        from ratewise.metrics.distortion import psnr
+        from ratewise.metrics.distortion import ms_ssim, psnr
         from ratewise.metrics.rate import bits_per_pixel
         from ratewise.report.bench_crops import detailed_box
         from ratewise.report.crop_sheet import TitledCrop, crop_sheet
@@ -57,8 +59,9 @@ def crops(
             one = codecs.codec(spec)
             data = one.encode(image)
             decoded = one.decode(data)
-            rate = bits_per_pixel(len(data), *image.shape[:2])
+            rate, similarity = bits_per_pixel(len(data), *image.shape[:2]), ms_ssim(image, decoded)
             note = f"{rate:.3f} bpp, {psnr(image, decoded):.2f} dB"
+            note += "" if isnan(similarity) else f", MS-SSIM {similarity:.4f}"
             found.append(TitledCrop(name, note, crop(decoded, part)))
             print(f"{name}: {note}")
         write_result(target, encode_png(crop_sheet(found, columns=columns, enlarged=enlarged)))

@@ -2,14 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from pydantic import Field, model_validator
 
+from ratewise.errors import InputError
 from ratewise.validation import Settings
 
-FORMAT = "ratewise packed joint codec 2"
-"""In the header of a file of weights to code with."""
+_PACKED = "ratewise packed joint codec"
+
+FORMAT = f"{_PACKED} 2"
+"""In the header of a file of weights to code with.
+
+2: the enhancement module scales the logits that it looks at.
+"""
+
+
+def check_format(path: Path, header: Mapping[str, Any]) -> None:
+    """Raise :class:`InputError` unless ``header`` is that of a packed joint codec of today."""
+    found = str(header.get("format"))
+    if found != FORMAT:
+        other = f" of this version (it is a {found})" if found.startswith(f"{_PACKED} ") else ""
+        raise InputError(f"{path}: is no packed joint codec{other}")
 
 
 class EnhancementSettings(Settings):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from ratewise.errors import InputError
 from ratewise.images import Image, Mask
 from ratewise.joint import bitstream
-from ratewise.joint.architecture import FORMAT
+from ratewise.joint.architecture import check_format
 from ratewise.neural.codec import LearnedCodec
 from ratewise.training.header import read_header
 
@@ -100,6 +100,5 @@ def _header(path: Path, *state: Any) -> dict[str, Any]:
         dict(header["architecture"])
     except (InputError, KeyError, TypeError, ValueError):
         header = {}
-    if header.get("format") != FORMAT:
-        raise InputError(f"{path}: is no packed joint codec")
+    check_format(path, header)
     return header

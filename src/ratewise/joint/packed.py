@@ -16,7 +16,7 @@ from torch import Tensor
 from ratewise.data.classes import Classes
 from ratewise.errors import InputError
 from ratewise.images import Image
-from ratewise.joint.architecture import FORMAT, JointArchitecture
+from ratewise.joint.architecture import FORMAT, JointArchitecture, check_format
 from ratewise.joint.network import (
     JointModel,
     image_architecture,
@@ -137,8 +137,7 @@ def load(path: Path) -> PackedJoint:
     something else.
     """
     tensors, header = load_weights(path)
-    if header.get("format") != FORMAT:
-        raise InputError(f"{path}: is no packed joint codec")
+    check_format(path, header)
     try:
         return _assembled(path, tensors, header)
     except KeyError as error:
