@@ -123,6 +123,13 @@ def test_points_of_failed_stages_get_a_row_without_numbers(results):
     assert len(full) == len(table) + 1
 
 
+def test_nothing_is_missed_of_channels_asked_for_with_codecs_of_their_own(results):
+    table = configuration_table(results)
+    codecs = ["jpeg:quality=5", "webp:quality=10"]
+    full = with_missing(table, codecs, ["OO", "OC", "CC"], paired=["CC"])
+    assert len(full) == len(table)
+
+
 def test_paired_differences_between_any_two_points(results):
     rows = tidy(results)
     both = [select(rows, name, "jpeg:quality=5") for name in ("CC", "OC")]

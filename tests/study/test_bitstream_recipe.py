@@ -303,6 +303,17 @@ def test_it_is_missed_at_no_other_codec_and_compared_with_no_training(
     assert all("bitstream" not in point.curve for point in cost_points(rows))
 
 
+def test_what_is_missed_has_the_rate_of_whole_files(planned: PlannedStudy) -> None:
+    table = configuration_table(read_results(planned.folder))
+    read = table[(table["codec"] == LOW) & (table["model"] == "sketch")]
+    (whole,) = read[read["recipe"] == "bitstream"]["rate"]
+
+    full = with_missing(read, [LOW], ["CC · model · standard"])
+
+    (missed,) = full[full["seeds"] == 0]["rate"]
+    assert missed == whole > read["rate"].mean()
+
+
 def test_the_report_and_its_pictures_say_where_the_masks_come_from(
     planned: PlannedStudy, tmp_path: Path
 ) -> None:

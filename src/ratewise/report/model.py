@@ -25,6 +25,7 @@ class StudySummary:
 
     ``configurations`` and ``codecs`` list what the study asked for; combinations without a result
     row (a failed stage) are shown as "-". An empty ``configurations`` means: those of the rows.
+    ``paired`` are channels that were asked for with codecs of their own, not with each.
     ``restorers`` names the study's restorers, its first one first, and says which are adversarial.
     ``stages`` are those that have a result.
     """
@@ -41,6 +42,7 @@ class StudySummary:
     environment: Mapping[str, str] = field(default_factory=dict)
     stages: Sequence[StageCost] = ()
     configurations: Sequence[str] = ()
+    paired: Sequence[str] = ()
     restorers: Mapping[str, bool] = field(default_factory=dict)
 
 

@@ -94,11 +94,9 @@ def write_pictures(folder: Path, out: Path) -> list[Path]:
 
 def _summary(settings: StudySettings, plan: Plan, cache: Cache, folder: Path) -> StudySummary:
     remembered = folder / _COMMAND
-    configurations = [
-        configuration_of(entry).name
-        for recipe in settings.recipes
-        for entry in settings.used_for(recipe)
-    ]
+    entries = [entry for recipe in settings.recipes for entry in settings.used_for(recipe)]
+    configurations = [configuration_of(entry).name for entry in entries]
+    swept = {configuration_of(entry).name for entry in entries if isinstance(entry, str)}
     training = settings.task.training
     length = f"{training.epochs} epochs" if training.epochs else f"{training.steps} steps"
     return StudySummary(
@@ -115,6 +113,7 @@ def _summary(settings: StudySettings, plan: Plan, cache: Cache, folder: Path) ->
         environment=_environment(),
         stages=_stages(plan, cache),
         configurations=list(dict.fromkeys(configurations)),
+        paired=[name for name in dict.fromkeys(configurations) if name not in swept],
         restorers={
             name: restorer.adversarial for name, restorer in settings.restoration.restorers.items()
         }

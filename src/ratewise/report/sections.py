@@ -74,7 +74,7 @@ def configurations(study: StudySummary, results: pd.DataFrame) -> str:
     """The configuration table: rates, bytes, scores and differences of every point."""
     if results.empty:
         return ""
-    table = with_missing(configuration_table(results), study.codecs, _asked(study, results))
+    table = _complete(configuration_table(results), study, results)
     groups, metric = group_names(results), metric_of(results)
     further = metric.columns(results)
     scores = [metric.title, "to OO", *further.values(), *groups]
@@ -101,7 +101,7 @@ def classes(study: StudySummary, results: pd.DataFrame) -> str:
     names, metric = class_names(results), metric_of(results)
     if results.empty or not names:
         return ""
-    table = with_missing(class_table(results), study.codecs, _asked(study, results))
+    table = _complete(class_table(results), study, results)
     columns = [f"{metric.of_class}{name}" for name in names]
     rows = [[_heat_cell(row, column) for column in columns] for _, row in table.iterrows()]
     note = (
@@ -209,6 +209,11 @@ def _stages(stages: Sequence[StageCost]) -> list[str]:
 
 def _bytes(size: int | None) -> str:
     return MISSING if size is None else f"{size:,}"
+
+
+def _complete(table: pd.DataFrame, study: StudySummary, results: pd.DataFrame) -> pd.DataFrame:
+    """``table`` with a row for what was asked for and has no result."""
+    return with_missing(table, study.codecs, _asked(study, results), study.paired)
 
 
 def _asked(study: StudySummary, results: pd.DataFrame) -> list[str]:

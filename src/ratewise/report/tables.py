@@ -9,7 +9,7 @@ for one seed), ``m difference`` and ``m difference std`` (to OO, paired by seed;
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -206,26 +206,34 @@ def reference_rows(rows: pd.DataFrame, point: pd.Series[Any]) -> pd.DataFrame:
 
 
 def with_missing(
-    table: pd.DataFrame, codecs: Sequence[str], configurations: Sequence[str] = ()
+    table: pd.DataFrame,
+    codecs: Sequence[str],
+    configurations: Sequence[str] = (),
+    paired: Collection[str] = (),
 ) -> pd.DataFrame:
     """``table`` and a row of NaN for each asked combination of which there is no result.
 
     ``configurations`` defaults to those in the table. Combinations that need no codec are left
     alone, except that a configuration on originals asked for and absent gets its row. Of a codec
-    that is a model itself no result is missed at other codecs.
+    that is a model itself no result is missed at other codecs, nor of the channels ``paired``
+    (``CC``), which were asked for with codecs of their own.
     """
     import pandas as pd
 
     wanted = list(configurations) or list(dict.fromkeys(table["configuration"]))
     have = set(zip(table["configuration"], table["codec"], strict=True))
-    rates = table.groupby("codec")["rate"].mean().to_dict()
-    own = table[from_bitstreams(table)]
+    read = from_bitstreams(table)  # may need a part of a file only
+    rates = table.groupby("codec")["rate"].max().to_dict()
+    rates |= table[~read].groupby("codec")["rate"].mean().to_dict()
+    own = table[read]
     models = dict(zip(own["configuration"], own["model"], strict=True))
     missing = []
     for configuration in wanted:
         alone = on_originals(channels_of(configuration))
         for codec in [ORIGINALS] if alone else [c for c in codecs if c != "png"]:
             if models.get(configuration, name := codec.partition(":")[0]) != name:
+                continue
+            if configuration.partition(" · ")[0] in paired:
                 continue
             if (configuration, codec) not in have:
                 row = {"configuration": configuration, "codec": codec, "family": family(codec)}
