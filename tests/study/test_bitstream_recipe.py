@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from bitstream_examples import SketchCodec, mask_of, registered
 from study_examples import MINIATURE, write_study
@@ -290,6 +291,17 @@ def test_one_plot_shows_masks_in_files_beside_models_on_decoded_images(
     assert len(lines["sketch:weights=above, bitstream"].rows) == 2
     looks = {(line.style.colour, line.style.line) for line in drawn.lines}
     assert len(looks) == len(lines)
+
+
+def test_models_of_two_studies_are_told_apart_in_one_plot(planned: PlannedStudy) -> None:
+    rows = read_results(planned.folder)
+    read = rows["model"] == "sketch"
+    others = rows[~read].assign(model="DeepLabV3Plus tu-mobilenetv2_100")
+    rows.loc[~read, "model"] = "ERFNet"
+    (drawn,) = curves(pd.concat([rows, others]))
+    names = {line.name for line in drawn.lines}
+    assert {"jpeg, ERFNet, OC", "jpeg, DeepLabV3Plus, OC"} < names
+    assert "sketch:weights=above, bitstream" in names
 
 
 def test_it_is_missed_at_no_other_codec_and_compared_with_no_training(

@@ -4,6 +4,7 @@ Fig. 4)."""
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 _LINES = {EXPERT: "-", FINETUNE: "--"}
 _OTHERS = (":", "-.")
 _WAYS = ("-", "--", ":", "-.")
+
+_FOLDERS = re.compile(r"=[^,=]*/")
+"""Of files in specs, which a legend has no room for."""
 
 
 @dataclass(frozen=True)
@@ -92,9 +96,12 @@ def with_bitstreams(results: pd.DataFrame) -> list[Curves]:
     table = configuration_table(results[kept]).dropna(subset=[metric.name, "test_bytes_per_image"])
     table = table[table["train_share"] == ""]
     read = from_bitstreams(table)
-    several = table.loc[~read, "model"].nunique() > 1
+    models = _told_apart(table.loc[~read, "model"])
+    recipes = table.loc[~read, "recipe"].nunique() > 1 or len(models) < 2
     table["way"] = [
-        title_of(recipe) if of_codec else ", ".join([title_of(recipe), *[model] * several, pair])
+        title_of(recipe)
+        if of_codec
+        else ", ".join([*[title_of(recipe)] * recipes, *[models[model]] * (len(models) > 1), pair])
         for recipe, model, pair, of_codec in zip(
             table["recipe"], table["model"], table["pair"], read, strict=True
         )
@@ -108,9 +115,17 @@ def with_bitstreams(results: pd.DataFrame) -> list[Curves]:
         for (family, way), rows in own.groupby(["family", "way"], sort=False):
             before = family_style(str(family))
             style = Style(before.colour, before.marker, _WAYS[ways.index(way) % len(_WAYS)])
-            lines.append(Line(f"{family}, {way}", style, rows.sort_values("test_bytes_per_image")))
+            name = f"{_FOLDERS.sub('=', str(family))}, {way}"
+            lines.append(Line(name, style, rows.sort_values("test_bytes_per_image")))
         found.append(Curves(" · ".join(str(own.iloc[0][name]) for name in vary), lines))
     return found
+
+
+def _told_apart(models: Iterable[str]) -> dict[str, str]:
+    """The first word of each model's name, or all of it if two begin with one word."""
+    names = dict.fromkeys(str(model) for model in models)
+    short = {name: name.partition(" ")[0] for name in names}
+    return short if len(set(short.values())) == len(short) else {name: name for name in names}
 
 
 def panel(drawn: Curves, metric: Metric) -> str:
@@ -126,7 +141,10 @@ def bytes_png(everything: Sequence[Curves], metric: Metric, path: Path) -> None:
     """Write the plots as one PNG, one beside the other, with a legend."""
     buffer = io.BytesIO()
     with drawing(rule="#C9CCD1"):
-        figure = new_figure(6.6 * len(everything), 4.6)
+        labels = list(keys(everything))
+        width = max(8.0, 6.6 * len(everything))
+        columns = legend_columns(width, labels)
+        figure = new_figure(width, 4.0 + 0.22 * -(-len(labels) // columns))
         cells = figure.subplots(1, len(everything), squeeze=False)[0]
         handles: dict[str, Any] = {}
         for axes, drawn in zip(cells, everything, strict=True):
@@ -134,8 +152,7 @@ def bytes_png(everything: Sequence[Curves], metric: Metric, path: Path) -> None:
             axes.set_title(drawn.label)
             found, names = axes.get_legend_handles_labels()
             handles.update(zip(names, found, strict=True))
-        lines, labels = list(handles.values()), list(handles)
-        columns = legend_columns(figure.get_figwidth(), labels)
+        lines = [handles[name] for name in labels]
         figure.legend(lines, labels, loc="outside lower center", ncols=columns, frameon=False)
         figure.savefig(buffer, format="png", dpi=120, metadata={"Software": None})
     write_atomically(path, buffer.getvalue())
