@@ -51,9 +51,9 @@ class PhaseSettings(Settings):
     @classmethod
     def _devices_are_those_of_all(cls, value: TrainingSettings) -> TrainingSettings:
         if value.devices * value.nodes > 1:
-            raise ValueError("devices and nodes are set in training, for both")
+            raise ValueError("devices and nodes are set in training, for all phases")
         if "seed" in value.model_fields_set:
-            raise ValueError("seed is set in training, for both")
+            raise ValueError("seed is set in training, for all phases")
         return value
 
 
