@@ -215,7 +215,7 @@ def test_a_study_predicts_from_its_files(trained: Path, tmp_path: Path) -> None:
         ({"seeds": [0, 0]}, "seeds: one of them is there twice"),
         (
             {"semantic_first": {"training": {"steps": 1, "seed": 1}}},
-            "seed is set in training, for both",
+            "seed is set in training, for all phases",
         ),
         ({"lambda": 3}, "unknown key 'lambda'"),
         ({"variants": [{"name": "a", "enhancement": True}]}, "enhancement"),
