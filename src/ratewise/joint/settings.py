@@ -49,7 +49,7 @@ class PhaseSettings(Settings):
 
     @field_validator("training")
     @classmethod
-    def _devices_are_those_of_all(cls, value: TrainingSettings) -> TrainingSettings:
+    def _devices_and_seed_are_those_of_all(cls, value: TrainingSettings) -> TrainingSettings:
         if value.devices * value.nodes > 1:
             raise ValueError("devices and nodes are set in training, for all phases")
         if "seed" in value.model_fields_set:

@@ -216,7 +216,7 @@ class Trainings:
     def _quantile_optimiser(self) -> OptimiserSettings:
         return OptimiserSettings(kind="adam", lr=self.settings.quantile_lr)
 
-    # ----- what decides the weights -----
+    # ----- what decides the weights ---------------------------------------------------------------
 
     def _together(self, cell: Cell) -> dict[str, Any]:
         """What decides the weights when all have learned together."""
@@ -246,7 +246,7 @@ class Trainings:
         """The phase of the enhancement module alone, for a cell that has one."""
         return None if cell.architecture.enhancement is None else self.settings.enhancement_last
 
-    # ----- where the image's codec begins -----
+    # ----- where the image's codec begins ---------------------------------------------------------
 
     def _started(self, cell: Cell) -> Mapping[str, Any] | None:
         """The weights that the image's codec starts from."""
